@@ -1,0 +1,129 @@
+//! The names of things, as types: nothing crosses a function edge as a bare integer.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// One core of this node, counted from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CoreId(pub u16);
+
+impl CoreId {
+    /// The position in per-core tables.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A session on one core: its slot in that core's table, and how often the slot had been used before.
+///
+/// Slot 7 in generation 2 and slot 7 in generation 3 are different people; mail to the former is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SessionId {
+    /// Position in the core's session table.
+    pub slot: u32,
+    /// Guards against letters to a former owner of the slot.
+    pub generation: u32,
+}
+
+/// A core's local side of a channel, guarded like [`SessionId`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RoomId {
+    /// Position in the core's room table.
+    pub index: u32,
+    /// Guards against letters to a former owner of the position.
+    pub generation: u32,
+}
+
+/// A user, as named by a verified token.
+pub type UserId = Arc<str>;
+
+/// A room in its one canonical spelling, see [`protocol::chat::room::canonical`].
+pub type ChannelName = Arc<str>;
+
+/// A message's number in its channel and epoch: 1, 2, 3 and so on without a gap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Offset(pub u64);
+
+impl Offset {
+    /// The number after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+/// One unbroken run of a channel's offsets. A channel that was forgotten and made anew has another.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Epoch([u8; Epoch::TEXT_BYTES]);
+
+impl Epoch {
+    /// Length of the text form.
+    pub const TEXT_BYTES: usize = 8;
+
+    /// The epoch made of 40 random bits, five to a letter.
+    pub fn from_random(random: u64) -> Self {
+        let mut text = [0; Self::TEXT_BYTES];
+        for (position, letter) in text.iter_mut().enumerate() {
+            *letter = BASE32[(random >> (5 * position) & 31) as usize];
+        }
+        Self(text)
+    }
+
+    /// The text that clients are given.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("an epoch is made of base32 letters")
+    }
+}
+
+impl fmt::Debug for Epoch {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// A message's id in the ULID form: 48 bits of milliseconds, 80 random bits, 26 letters that sort by time.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MessageId([u8; MessageId::TEXT_BYTES]);
+
+impl MessageId {
+    /// Length of the text form.
+    pub const TEXT_BYTES: usize = 26;
+
+    /// The id of a message sent at `unix_ms`. Of `random`, the lower 80 bits count.
+    pub fn new(unix_ms: u64, random: u128) -> Self {
+        let bits = u128::from(unix_ms & 0xffff_ffff_ffff) << 80 | random & ((1 << 80) - 1);
+        let mut text = [0; Self::TEXT_BYTES];
+        for (position, letter) in text.iter_mut().rev().enumerate() {
+            *letter = BASE32[(bits >> (5 * position) & 31) as usize];
+        }
+        Self(text)
+    }
+
+    /// The text that clients are given.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("a message id is made of base32 letters")
+    }
+}
+
+impl fmt::Debug for MessageId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// Crockford's alphabet: digits and letters without i, l, o and u.
+const BASE32: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn message_ids_sort_by_time_and_keep_their_bits() {
+        let early = MessageId::new(1_000, u128::MAX);
+        let late = MessageId::new(1_001, 0);
+        assert!(early.as_str() < late.as_str());
+        // The example of the ULID specification: 1469918176385 ms begins with 01ARYZ6S41.
+        assert!(MessageId::new(1_469_918_176_385, 0).as_str().starts_with("01ARYZ6S41"));
+    }
+}

@@ -1,0 +1,161 @@
+//! What follows from one turn: frames for sessions, mail for other cores, sessions to close.
+//!
+//! A frame is kept once; its receivers are a list of slots that refers to it. Frames for many and frames for one
+//! lie in two separate arenas, so that all frames of a busy channel stand side by side and a
+//! member's share of a turn is usually one contiguous piece of memory: one write, nothing copied.
+
+use std::ops::Range;
+
+use protocol::codes::CloseReason;
+
+use crate::ids::{CoreId, SessionId};
+use crate::mail::Mail;
+
+/// Which of the two arenas a frame lies in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arena {
+    /// Frames that go to many sessions.
+    Shared,
+    /// Frames that go to one session.
+    Direct,
+}
+
+/// Where a frame lies: whole WebSocket frames, at least one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameRef {
+    /// The arena.
+    pub arena: Arena,
+    /// First byte.
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+}
+
+/// One frame and the slots of the sessions that it goes to.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// What is sent.
+    pub frame: FrameRef,
+    receivers: Range<u32>,
+}
+
+/// Everything that a turn wants done, in order. `M` is the application's mail.
+#[derive(Debug)]
+pub struct Outputs<M = Mail> {
+    shared: Vec<u8>,
+    direct: Vec<u8>,
+    deliveries: Vec<Delivery>,
+    receivers: Vec<u32>,
+    mail: Vec<(CoreId, M)>,
+    closes: Vec<(SessionId, CloseReason)>,
+    latency_marks: Vec<u64>,
+}
+
+impl<M> Default for Outputs<M> {
+    fn default() -> Self {
+        Self {
+            shared: Vec::new(),
+            direct: Vec::new(),
+            deliveries: Vec::new(),
+            receivers: Vec::new(),
+            mail: Vec::new(),
+            closes: Vec::new(),
+            latency_marks: Vec::new(),
+        }
+    }
+}
+
+impl<M> Outputs<M> {
+    /// Sends what `write` appends, one or more whole frames, to one session.
+    pub fn send(&mut self, session: SessionId, write: impl FnOnce(&mut Vec<u8>)) {
+        let frame = append(Arena::Direct, &mut self.direct, write);
+        self.deliver(frame, &[session.slot]);
+    }
+
+    /// Sends finished frames to every session of `slots`. The bytes are copied once per core and turn.
+    pub fn broadcast(&mut self, frames: &[u8], slots: &[u32]) {
+        if slots.is_empty() {
+            return;
+        }
+        let frame = append(Arena::Shared, &mut self.shared, |arena| arena.extend_from_slice(frames));
+        self.deliver(frame, slots);
+    }
+
+    fn deliver(&mut self, frame: FrameRef, slots: &[u32]) {
+        let start = length(&self.receivers);
+        self.receivers.extend_from_slice(slots);
+        self.deliveries.push(Delivery { frame, receivers: start..length(&self.receivers) });
+    }
+
+    /// Puts a letter into the outgoing mail of this turn.
+    pub fn mail(&mut self, to: CoreId, letter: M) {
+        self.mail.push((to, letter));
+    }
+
+    /// Closes a session once everything that was sent to it before has been written.
+    pub fn close(&mut self, session: SessionId, reason: CloseReason) {
+        self.closes.push((session, reason));
+    }
+
+    /// Notes that a message received at `received_us` is written to sockets at the end of this turn.
+    pub fn mark_latency(&mut self, received_us: u64) {
+        self.latency_marks.push(received_us);
+    }
+
+    /// The bytes of a frame.
+    pub fn bytes(&self, frame: FrameRef) -> &[u8] {
+        let arena = match frame.arena {
+            Arena::Shared => &self.shared,
+            Arena::Direct => &self.direct,
+        };
+        &arena[frame.start as usize..frame.end as usize]
+    }
+
+    /// Takes the frames sent since the last call, with their receivers' slots, in order.
+    pub fn take_deliveries(&mut self, mut each: impl FnMut(FrameRef, &[u32])) {
+        for Delivery { frame, receivers } in self.deliveries.drain(..) {
+            each(frame, &self.receivers[receivers.start as usize..receivers.end as usize]);
+        }
+        self.receivers.clear();
+    }
+
+    /// Takes the letters, in order.
+    pub fn take_mail(&mut self) -> std::vec::Drain<'_, (CoreId, M)> {
+        self.mail.drain(..)
+    }
+
+    /// Takes the sessions to close, in order.
+    pub fn take_closes(&mut self) -> std::vec::Drain<'_, (SessionId, CloseReason)> {
+        self.closes.drain(..)
+    }
+
+    /// Takes the marks of [`mark_latency`](Self::mark_latency).
+    pub fn take_latency_marks(&mut self) -> std::vec::Drain<'_, u64> {
+        self.latency_marks.drain(..)
+    }
+
+    /// How many bytes of frames are kept.
+    pub fn arena_bytes(&self) -> usize {
+        self.shared.len() + self.direct.len()
+    }
+
+    /// Forgets all frames: every [`FrameRef`] handed out before is void. A burst's memory is given back.
+    pub fn clear_frames(&mut self) {
+        /// What an arena keeps for the next turn.
+        const KEPT_BYTES_MAX: usize = 64 * 1024;
+        for arena in [&mut self.shared, &mut self.direct] {
+            arena.clear();
+            arena.shrink_to(KEPT_BYTES_MAX);
+        }
+    }
+}
+
+fn append(arena: Arena, bytes: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> FrameRef {
+    let start = length(bytes);
+    write(bytes);
+    FrameRef { arena, start, end: length(bytes) }
+}
+
+fn length<T>(list: &Vec<T>) -> u32 {
+    u32::try_from(list.len()).expect("a turn's output is bounded far below 4 GiB")
+}

@@ -1,0 +1,168 @@
+//! What was accepted from whom: a sender's retry of a message gets the first acknowledgement again
+//! instead of becoming a second message.
+
+use std::collections::VecDeque;
+
+use hashbrown::HashMap;
+use smallvec::SmallVec;
+
+use crate::limits::{RECEIPT_LIFE_MS, RECEIPTS_MAX, RETRIES_WAITING_MAX};
+use crate::mail::{Receipt, Reply};
+use crate::metrics::ShardMetrics;
+
+/// What is known of a message when it arrives.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// It is new, and on its way from now on.
+    No,
+    /// It is on its way; this retry will be answered together with it.
+    Waiting,
+    /// It was accepted.
+    Accepted(Receipt),
+    /// It is on its way and too many retries wait already.
+    Crowded,
+}
+
+#[derive(Debug)]
+enum Entry {
+    /// No answer from the home yet; retries that wait for it.
+    Pending(Box<SmallVec<[Reply; 1]>>),
+    Accepted(Receipt),
+}
+
+/// The receipts of one core, keyed by a fingerprint of user, channel and `clientMessageId`.
+#[derive(Debug, Default)]
+pub(super) struct Receipts {
+    entries: HashMap<u128, Entry, foldless::Build>,
+    /// Fingerprints in the order of their end, monotonic milliseconds.
+    by_age: VecDeque<(u64, u128)>,
+}
+
+/// Fingerprints are uniformly distributed already: hashing them again would be waste.
+mod foldless {
+    use std::hash::{BuildHasherDefault, Hasher};
+
+    pub(super) type Build = BuildHasherDefault<Upper>;
+
+    #[derive(Debug, Default)]
+    pub(super) struct Upper(u64);
+
+    impl Hasher for Upper {
+        fn write(&mut self, _: &[u8]) {}
+
+        fn write_u128(&mut self, fingerprint: u128) {
+            self.0 = (fingerprint >> 64) as u64;
+        }
+
+        fn finish(&self) -> u64 {
+            self.0
+        }
+    }
+}
+
+impl Receipts {
+    /// Notes a message that is about to be sent, or finds that it was sent before.
+    pub(super) fn admit(&mut self, fingerprint: u128, reply: Reply, now_ms: u64, metrics: &ShardMetrics) -> Known {
+        match self.entries.get_mut(&fingerprint) {
+            Some(Entry::Accepted(receipt)) => {
+                metrics.duplicates.increment();
+                return Known::Accepted(*receipt);
+            }
+            Some(Entry::Pending(waiting)) if waiting.len() >= RETRIES_WAITING_MAX => return Known::Crowded,
+            Some(Entry::Pending(waiting)) => {
+                metrics.duplicates.increment();
+                waiting.push(reply);
+                return Known::Waiting;
+            }
+            None => {}
+        }
+        if self.by_age.len() >= RECEIPTS_MAX
+            && let Some((_, oldest)) = self.by_age.pop_front()
+        {
+            self.entries.remove(&oldest);
+            metrics.receipts_evicted.increment();
+        }
+        self.entries.insert(fingerprint, Entry::Pending(Box::default()));
+        self.by_age.push_back((now_ms + RECEIPT_LIFE_MS, fingerprint));
+        Known::No
+    }
+
+    /// Writes down the home's answer and returns who else waits for it. A refused message is forgotten:
+    /// its retry is a new attempt.
+    pub(super) fn conclude(&mut self, fingerprint: u128, receipt: Option<Receipt>) -> SmallVec<[Reply; 1]> {
+        let Some(entry) = self.entries.get_mut(&fingerprint) else { return SmallVec::new() };
+        let waiting = match (&mut *entry, receipt) {
+            (Entry::Pending(waiting), _) => std::mem::take(&mut **waiting),
+            (Entry::Accepted(_), _) => SmallVec::new(),
+        };
+        match receipt {
+            Some(receipt) => *entry = Entry::Accepted(receipt),
+            // The place in the queue stays and finds nothing when its time comes.
+            None => drop(self.entries.remove(&fingerprint)),
+        }
+        waiting
+    }
+
+    /// Forgets what is older than its life.
+    pub(super) fn expire(&mut self, now_ms: u64) {
+        while let Some(&(end_ms, fingerprint)) = self.by_age.front() {
+            if end_ms > now_ms {
+                return;
+            }
+            self.by_age.pop_front();
+            self.entries.remove(&fingerprint);
+        }
+        if self.by_age.is_empty() {
+            self.entries.shrink_to_fit();
+            self.by_age.shrink_to_fit();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{MessageId, Offset, SessionId};
+
+    const REPLY: Reply = Reply { session: SessionId { slot: 0, generation: 0 }, ack: Some(1) };
+
+    fn receipt(offset: u64) -> Receipt {
+        Receipt { id: MessageId::new(0, u128::from(offset)), offset: Offset(offset), timestamp_ms: 0 }
+    }
+
+    #[test]
+    fn a_retry_gets_the_first_receipt_until_it_is_forgotten() {
+        let (mut receipts, metrics) = (Receipts::default(), ShardMetrics::default());
+        assert_eq!(receipts.admit(7, REPLY, 0, &metrics), Known::No);
+        assert_eq!(receipts.admit(7, REPLY, 0, &metrics), Known::Waiting);
+        assert_eq!(receipts.conclude(7, Some(receipt(3))).len(), 1);
+        assert_eq!(receipts.admit(7, REPLY, 0, &metrics), Known::Accepted(receipt(3)));
+        receipts.expire(RECEIPT_LIFE_MS - 1);
+        assert_eq!(receipts.admit(7, REPLY, 0, &metrics), Known::Accepted(receipt(3)));
+        receipts.expire(RECEIPT_LIFE_MS);
+        assert_eq!(receipts.admit(7, REPLY, 0, &metrics), Known::No);
+    }
+
+    #[test]
+    fn a_refused_message_may_be_tried_again() {
+        let (mut receipts, metrics) = (Receipts::default(), ShardMetrics::default());
+        receipts.admit(7, REPLY, 0, &metrics);
+        assert!(receipts.conclude(7, None).is_empty());
+        assert_eq!(receipts.admit(7, REPLY, 0, &metrics), Known::No);
+    }
+
+    #[test]
+    fn retries_and_receipts_are_bounded() {
+        let (mut receipts, metrics) = (Receipts::default(), ShardMetrics::default());
+        for fingerprint in 0..RECEIPTS_MAX as u128 + 10 {
+            receipts.admit(fingerprint << 64, REPLY, 0, &metrics);
+        }
+        assert_eq!(receipts.entries.len(), RECEIPTS_MAX);
+        assert_eq!(metrics.receipts_evicted.get(), 10);
+        let last = (RECEIPTS_MAX as u128 + 9) << 64;
+        for _ in 0..RETRIES_WAITING_MAX {
+            assert_eq!(receipts.admit(last, REPLY, 0, &metrics), Known::Waiting);
+        }
+        assert_eq!(receipts.admit(last, REPLY, 0, &metrics), Known::Crowded);
+    }
+}

@@ -1,0 +1,69 @@
+//! Milliseconds since the epoch as the ISO 8601 text that JavaScript's `toISOString` gives.
+
+/// Writes `unix_ms` as `2026-03-01T10:00:01.000Z`: always 24 bytes, years 1970 to 9999.
+///
+/// Later instants are written as the last one of the year 9999, so that the length never changes.
+pub fn push_iso(out: &mut Vec<u8>, unix_ms: u64) {
+    const YEAR_10000_MS: u64 = 253_402_300_800_000;
+    let unix_ms = unix_ms.min(YEAR_10000_MS - 1);
+    let (days, in_day_ms) = (unix_ms / 86_400_000, unix_ms % 86_400_000);
+    let (year, month, day) = civil(days);
+    let seconds = in_day_ms / 1000;
+    push_digits(out, year, 4);
+    out.push(b'-');
+    push_digits(out, month, 2);
+    out.push(b'-');
+    push_digits(out, day, 2);
+    out.push(b'T');
+    push_digits(out, seconds / 3600, 2);
+    out.push(b':');
+    push_digits(out, seconds / 60 % 60, 2);
+    out.push(b':');
+    push_digits(out, seconds % 60, 2);
+    out.push(b'.');
+    push_digits(out, in_day_ms % 1000, 3);
+    out.push(b'Z');
+}
+
+/// The date of a day counted from 1970-01-01, in the proleptic Gregorian calendar.
+///
+/// Years are counted from March, so that the leap day is a year's last day: within an era of 400
+/// years (146,097 days) year and month then follow by division.
+fn civil(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468;
+    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march_month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * march_month + 2) / 5 + 1;
+    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    (year, month, day)
+}
+
+fn push_digits(out: &mut Vec<u8>, number: u64, width: u32) {
+    for position in (0..width).rev() {
+        // One decimal digit: always below ten.
+        out.push(b'0' + (number / 10u64.pow(position) % 10) as u8);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_read_as_javascript_writes_them() {
+        let check = |unix_ms, expected: &str| {
+            let mut out = Vec::new();
+            push_iso(&mut out, unix_ms);
+            assert_eq!(core::str::from_utf8(&out).unwrap(), expected);
+        };
+        check(0, "1970-01-01T00:00:00.000Z");
+        check(951_782_400_000, "2000-02-29T00:00:00.000Z");
+        check(1_772_359_201_000, "2026-03-01T10:00:01.000Z");
+        check(1_735_689_599_999, "2024-12-31T23:59:59.999Z");
+        check(4_107_542_400_000, "2100-03-01T00:00:00.000Z");
+        check(u64::MAX, "9999-12-31T23:59:59.999Z");
+    }
+}

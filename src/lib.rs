@@ -1,0 +1,6 @@
+//! The shell around the shards: one reactor per core, sockets, mail between cores, HTTP routes.
+//!
+//! [`rt`] is the reactor, [`engine`] carries Engine.IO sessions for any [`engine::Application`], and
+//! [`chat`] is the application that the `realtime` binary serves.
+
+pub mod rt;

@@ -1,0 +1,83 @@
+//! Accepting connections: readiness through the reactor, accept(2) directly. Every core has a
+//! listener of its own on the same port (SO_REUSEPORT), and the kernel spreads connections over them.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+
+use super::socket::{Socket, owned};
+
+/// How many connections the kernel holds for us while we are busy.
+const BACKLOG: i32 = 4096;
+
+/// What a socket may hold unsent before it counts as full. The default lets 4 MB pile up for a
+/// reader that stopped; with this the bound on our own queue decides.
+const UNSENT_BYTES_MAX: libc::c_int = 16 * 1024;
+
+/// One core's listener.
+#[derive(Debug)]
+pub struct Listener {
+    socket: Socket,
+}
+
+/// Binds a listening socket, which may be one of several on the same address.
+pub fn bind(address: SocketAddr) -> io::Result<OwnedFd> {
+    let socket = socket2::Socket::new(
+        socket2::Domain::for_address(address),
+        socket2::Type::STREAM.nonblocking().cloexec(),
+        Some(socket2::Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+impl Listener {
+    /// Registers a bound socket with the reactor of this thread.
+    pub fn new(fd: OwnedFd) -> io::Result<Self> {
+        Socket::new(fd).map(|socket| Self { socket })
+    }
+
+    /// Waits for connections. May be dropped at any time: nothing has been accepted yet.
+    pub async fn ready(&self) -> io::Result<()> {
+        self.socket.readable().await
+    }
+
+    /// Takes one connection: non-blocking, closed on exec, without delay.
+    ///
+    /// # Errors
+    /// `WouldBlock` when none waits; `EMFILE` and its like mean that the caller should pause.
+    #[expect(unsafe_code, reason = "accept4(2)")]
+    pub fn accept(&self) -> io::Result<OwnedFd> {
+        let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+        // SAFETY: null addresses are allowed; the result is checked before it is owned.
+        let fd = unsafe { libc::accept4(self.socket.fd(), std::ptr::null_mut(), std::ptr::null_mut(), flags) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let fd = owned(fd);
+        let socket = socket2::SockRef::from(&fd);
+        socket.set_tcp_nodelay(true)?;
+        set_unsent_bytes_max(&socket)?;
+        Ok(fd)
+    }
+}
+
+#[expect(unsafe_code, reason = "setsockopt(2)")]
+fn set_unsent_bytes_max(socket: &socket2::SockRef<'_>) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+    let size = libc::socklen_t::try_from(size_of::<libc::c_int>()).expect("an int has four bytes");
+    // SAFETY: the option's value is an int that lives during the call.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_NOTSENT_LOWAT,
+            std::ptr::from_ref(&UNSENT_BYTES_MAX).cast(),
+            size,
+        )
+    };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

@@ -1,0 +1,60 @@
+//! Waiting for something on the same core: no atomics, no kernel.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::{Poll, Waker};
+
+/// A flag that tasks of one core wait for. Setting it wakes all of them; the first to look clears it.
+#[derive(Debug, Default)]
+pub struct LocalNotify {
+    is_set: Cell<bool>,
+    waiting: RefCell<Vec<Waker>>,
+}
+
+impl LocalNotify {
+    /// Sets the flag and wakes whoever waits.
+    pub fn notify(&self) {
+        self.is_set.set(true);
+        for waker in self.waiting.borrow_mut().drain(..) {
+            waker.wake();
+        }
+    }
+
+    /// Waits until the flag is set, and clears it.
+    pub async fn notified(&self) {
+        poll_fn(|context| {
+            if self.is_set.replace(false) {
+                return Poll::Ready(());
+            }
+            let mut waiting = self.waiting.borrow_mut();
+            if !waiting.iter().any(|waker| waker.will_wake(context.waker())) {
+                waiting.push(context.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+/// Which of two futures was first.
+#[derive(Debug)]
+pub enum Either<A, B> {
+    /// The first.
+    Left(A),
+    /// The second.
+    Right(B),
+}
+
+/// Waits for the first of two futures and drops the other. Only futures that lose nothing when
+/// dropped may be raced: readiness, notifications and sleeps are such, reads are not.
+pub async fn race<A: Future, B: Future>(left: A, right: B) -> Either<A::Output, B::Output> {
+    let (mut left, mut right) = (pin!(left), pin!(right));
+    poll_fn(|context| {
+        if let Poll::Ready(output) = Pin::as_mut(&mut left).poll(context) {
+            return Poll::Ready(Either::Left(output));
+        }
+        Pin::as_mut(&mut right).poll(context).map(Either::Right)
+    })
+    .await
+}
