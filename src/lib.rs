@@ -3,4 +3,11 @@
 //! [`rt`] is the reactor, [`engine`] carries Engine.IO sessions for any [`engine::Application`], and
 //! [`chat`] is the application that the `realtime` binary serves.
 
+pub mod auth;
+pub mod chat;
+pub mod config;
+pub mod engine;
+pub mod healthcheck;
+pub mod node;
+pub mod routes;
 pub mod rt;

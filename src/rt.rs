@@ -29,7 +29,7 @@ use std::time::Duration;
 pub use doorbell::Doorbell;
 pub use driver::{Driver, DriverChoice, DriverPreference, choose_driver};
 pub use listener::{Listener, bind};
-pub use local::{Either, LocalNotify, race};
+pub use local::{Either, Latch, LocalNotify, race};
 pub use socket::Socket;
 pub use yielding::Yield;
 
@@ -51,8 +51,7 @@ pub fn run<F: Future>(driver: Driver, make: impl FnOnce() -> F) -> io::Result<F:
             Ok(runtime.block_on(make_inside(make)))
         }
         Driver::Epoll => {
-            let mut runtime =
-                monoio::RuntimeBuilder::<monoio::LegacyDriver>::new().enable_timer().build()?;
+            let mut runtime = monoio::RuntimeBuilder::<monoio::LegacyDriver>::new().enable_timer().build()?;
             Ok(runtime.block_on(make_inside(make)))
         }
     }

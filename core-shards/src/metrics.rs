@@ -57,6 +57,8 @@ pub struct ShardMetrics {
     pub stale_letters: Counter,
     /// Letters handled, own ones included.
     pub letters: Counter,
+    /// Users who came with their first session or went with their last.
+    pub presence_updates: Counter,
     /// Refused requests, by [`ErrorCode`].
     pub refusals: [Counter; ErrorCode::ALL.len()],
 }

@@ -114,6 +114,11 @@ impl Shard {
         self.connect(session, identity, now, out);
     }
 
+    /// Whether a session has joined the main namespace.
+    pub fn is_connected(&self, session: SessionId) -> bool {
+        self.sessions.is_live(session)
+    }
+
     /// A session sent an event. Events of a session that is not connected are ignored.
     pub fn handle_event(&mut self, session: SessionId, event: &Event<'_>, now: Now, out: &mut Outputs) {
         if !self.sessions.is_live(session) {

@@ -118,6 +118,8 @@ pub enum CloseReason {
     PingTimeout,
     /// A frame, packet or polling request broke its protocol.
     ProtocolViolation,
+    /// A text message was not UTF-8.
+    InvalidText,
     /// A message was longer than `maxPayload`.
     PayloadTooLarge,
     /// No namespace was joined in time.
@@ -136,11 +138,12 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::ClientClosed,
         Self::TransportLost,
         Self::PingTimeout,
         Self::ProtocolViolation,
+        Self::InvalidText,
         Self::PayloadTooLarge,
         Self::ConnectTimeout,
         Self::SlowReader,
@@ -157,6 +160,7 @@ impl CloseReason {
             Self::TransportLost => "transport_lost",
             Self::PingTimeout => "ping_timeout",
             Self::ProtocolViolation => "protocol_violation",
+            Self::InvalidText => "invalid_text",
             Self::PayloadTooLarge => "payload_too_large",
             Self::ConnectTimeout => "connect_timeout",
             Self::SlowReader => "slow_reader",
@@ -172,6 +176,7 @@ impl CloseReason {
         match self {
             Self::ClientClosed | Self::TransportLost | Self::PingTimeout => (CloseCode::NORMAL, ""),
             Self::ProtocolViolation => (CloseCode::PROTOCOL_ERROR, "protocol violation"),
+            Self::InvalidText => (CloseCode::INVALID_PAYLOAD, "text is not UTF-8"),
             Self::PayloadTooLarge => (CloseCode::TOO_BIG, "payload too large"),
             Self::ConnectTimeout => (CloseCode::POLICY, "connect timeout"),
             Self::SlowReader => (CloseCode::TRY_AGAIN_LATER, "slow reader: reconnect and recover"),

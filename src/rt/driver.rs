@@ -59,9 +59,10 @@ pub fn choose_driver(preference: DriverPreference, core_count: usize) -> Result<
         (DriverPreference::Epoll, _) => {
             Ok(DriverChoice { driver: Driver::Epoll, reason: "REALTIME_IO_DRIVER=epoll".to_owned() })
         }
-        (_, Ok(())) => {
-            Ok(DriverChoice { driver: Driver::Uring, reason: "a ring for every core could be built".to_owned() })
-        }
+        (_, Ok(())) => Ok(DriverChoice {
+            driver: Driver::Uring,
+            reason: "a ring for every core could be built".to_owned(),
+        }),
         (DriverPreference::Auto, Err(error)) => {
             Ok(DriverChoice { driver: Driver::Epoll, reason: format!("io_uring is not available: {error}") })
         }
@@ -91,7 +92,8 @@ fn try_rings(core_count: usize) -> Result<(), String> {
     let mut probe = io_uring::Probe::new();
     let ring = &rings[0];
     ring.submitter().register_probe(&mut probe).map_err(|error| explain(&error))?;
-    let needed = [opcode::PollAdd::CODE, opcode::Timeout::CODE, opcode::AsyncCancel::CODE, opcode::Read::CODE];
+    let needed =
+        [opcode::PollAdd::CODE, opcode::Timeout::CODE, opcode::AsyncCancel::CODE, opcode::Read::CODE];
     match needed.into_iter().all(|operation| probe.is_supported(operation)) {
         true => Ok(()),
         false => Err("the kernel lacks an operation that is needed".to_owned()),

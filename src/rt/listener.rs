@@ -53,7 +53,8 @@ impl Listener {
     pub fn accept(&self) -> io::Result<OwnedFd> {
         let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
         // SAFETY: null addresses are allowed; the result is checked before it is owned.
-        let fd = unsafe { libc::accept4(self.socket.fd(), std::ptr::null_mut(), std::ptr::null_mut(), flags) };
+        let fd =
+            unsafe { libc::accept4(self.socket.fd(), std::ptr::null_mut(), std::ptr::null_mut(), flags) };
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }

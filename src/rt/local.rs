@@ -37,6 +37,43 @@ impl LocalNotify {
     }
 }
 
+/// A flag that is set once and stays: everyone who waits for it, now or later, goes on.
+#[derive(Debug, Default)]
+pub struct Latch {
+    is_set: Cell<bool>,
+    waiting: RefCell<Vec<Waker>>,
+}
+
+impl Latch {
+    /// Sets the flag and wakes whoever waits.
+    pub fn set(&self) {
+        self.is_set.set(true);
+        for waker in self.waiting.borrow_mut().drain(..) {
+            waker.wake();
+        }
+    }
+
+    /// Whether the flag is set.
+    pub fn is_set(&self) -> bool {
+        self.is_set.get()
+    }
+
+    /// Waits until the flag is set.
+    pub async fn wait(&self) {
+        poll_fn(|context| {
+            if self.is_set.get() {
+                return Poll::Ready(());
+            }
+            let mut waiting = self.waiting.borrow_mut();
+            if !waiting.iter().any(|waker| waker.will_wake(context.waker())) {
+                waiting.push(context.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
 /// Which of two futures was first.
 #[derive(Debug)]
 pub enum Either<A, B> {

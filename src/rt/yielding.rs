@@ -20,7 +20,11 @@ impl Yield {
         #[expect(unsafe_code, reason = "eventfd(2)")]
         // SAFETY: no memory is involved; the result is checked before it is owned.
         let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
-        if fd < 0 { Err(io::Error::last_os_error()) } else { Socket::new(owned(fd)).map(|eventfd| Self { eventfd }) }
+        if fd < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Socket::new(owned(fd)).map(|eventfd| Self { eventfd })
+        }
     }
 
     /// Returns once the driver has been asked for completions. Only one task may use this at a time.

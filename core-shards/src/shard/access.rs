@@ -25,7 +25,9 @@ mod tests {
 
     #[test]
     fn rooms_of_others_stay_closed() {
-        let check = |user, channel, expected| assert_eq!(may_join(user, channel).is_ok(), expected, "{user} {channel}");
+        let check = |user, channel, expected| {
+            assert_eq!(may_join(user, channel).is_ok(), expected, "{user} {channel}")
+        };
         check("7", "user:7", true);
         check("7", "user:77", false);
         check("7", "dm:7:9", true);

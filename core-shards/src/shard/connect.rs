@@ -44,6 +44,9 @@ impl Shard {
         );
         self.watch_expiry(id, &identity, now);
         self.count_sessions();
+        if self.users.get(user).sessions.len() == 1 {
+            self.metrics.presence_updates.increment();
+        }
         let socket_id = self.socket_id(id);
         out.send(id, |frame| {
             event::push_connect(frame, socket_id.as_str());
@@ -58,7 +61,9 @@ impl Shard {
         for membership in session.memberships {
             self.end_membership(membership, &user, out);
         }
-        self.users.remove_session(session.user, id.slot, &self.placement);
+        if self.users.remove_session(session.user, id.slot, &self.placement) {
+            self.metrics.presence_updates.increment();
+        }
         self.count_sessions();
     }
 

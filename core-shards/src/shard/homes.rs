@@ -92,7 +92,8 @@ impl Home {
 
     /// The JSON array of `channel:members`, cut in large channels.
     fn list_members(&self) -> Vec<u8> {
-        let listed = if self.members.len() <= MEMBERS_LISTED_MAX { MEMBERS_LISTED_MAX } else { MEMBERS_SAMPLED };
+        let listed =
+            if self.members.len() <= MEMBERS_LISTED_MAX { MEMBERS_LISTED_MAX } else { MEMBERS_SAMPLED };
         let mut list = vec![b'['];
         for member in self.members.iter().take(listed) {
             event::push_member(&mut list, &member.user, member.name.as_deref(), member.joined_at_unix_ms);
@@ -146,7 +147,9 @@ impl Homes {
             |home| home.channel == *channel,
             |home| placement.hash(&home.channel),
         );
-        entry.or_insert_with(|| Box::new(Home::new(channel.clone(), Epoch::from_random(random.next())))).into_mut()
+        entry
+            .or_insert_with(|| Box::new(Home::new(channel.clone(), Epoch::from_random(random.next()))))
+            .into_mut()
     }
 
     fn remove(&mut self, channel: &str, placement: &Placement) {
@@ -190,7 +193,8 @@ impl Shard {
 
     /// Gives a message its place, encodes it once, and sends it to every watching core.
     pub(super) fn order(&mut self, from: CoreId, publish: Publish, now: Now, out: &mut Outputs) {
-        let Publish { channel, reply, client_message_id, fingerprint, body, attachments, received_us } = publish;
+        let Publish { channel, reply, client_message_id, fingerprint, body, attachments, received_us } =
+            publish;
         let random = u128::from(self.homes.random.next()) << 64 | u128::from(self.homes.random.next());
         let mut receipt = None;
         if let Some(home) = self.homes.find_mut(&channel, &self.placement) {
@@ -201,7 +205,9 @@ impl Shard {
             let letters: SmallVec<[(CoreId, Deliver); 4]> = home
                 .watchers
                 .iter()
-                .map(|watcher| (watcher.core, Deliver { room: watcher.room, publication: publication.clone() }))
+                .map(|watcher| {
+                    (watcher.core, Deliver { room: watcher.room, publication: publication.clone() })
+                })
                 .collect();
             for (core, deliver) in letters {
                 self.post(core, Mail::Deliver(deliver), out);

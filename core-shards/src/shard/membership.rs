@@ -61,7 +61,8 @@ impl Shard {
         let user = self.users.get(session.user).id.clone();
         let is_current = self.rooms.get(joined.room).is_some();
         let membership = session.membership_mut(joined.room.index);
-        let Some(membership) = membership.filter(|membership| is_current && membership.ticket == joined.ticket)
+        let Some(membership) =
+            membership.filter(|membership| is_current && membership.ticket == joined.ticket)
         else {
             // The session left before the answer came; its own `channel:left` has been sent.
             self.metrics.stale_letters.increment();

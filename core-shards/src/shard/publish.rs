@@ -23,8 +23,10 @@ impl Shard {
         out: &mut Outputs,
     ) -> Result<(), Refusal> {
         let Some(session) = self.sessions.get(id) else { return Ok(()) };
-        let refusal =
-            |code, message| Refusal { channel: Some(send.channel.to_string()), ..Refusal::new(code, message) };
+        let refusal = |code, message| Refusal {
+            channel: Some(send.channel.to_string()),
+            ..Refusal::new(code, message)
+        };
         let room = self.rooms.find(&send.channel, &self.placement);
         let Some(room) = room.filter(|room| session.membership(*room).is_some()) else {
             return Err(refusal(ErrorCode::NotJoined, "join the channel before you send to it"));
@@ -69,9 +71,8 @@ impl Shard {
     /// The home's answer, for the sender and for every retry that came meanwhile.
     pub(super) fn acknowledge(&mut self, published: Published, now: Now, out: &mut Outputs) {
         let Published { channel, reply, client_message_id, fingerprint, receipt } = published;
-        let mut replies = fingerprint
-            .map(|fingerprint| self.receipts.conclude(fingerprint, receipt))
-            .unwrap_or_default();
+        let mut replies =
+            fingerprint.map(|fingerprint| self.receipts.conclude(fingerprint, receipt)).unwrap_or_default();
         replies.push(reply);
         for reply in replies {
             if !self.sessions.is_live(reply.session) {

@@ -62,7 +62,13 @@ mod foldless {
 
 impl Receipts {
     /// Notes a message that is about to be sent, or finds that it was sent before.
-    pub(super) fn admit(&mut self, fingerprint: u128, reply: Reply, now_ms: u64, metrics: &ShardMetrics) -> Known {
+    pub(super) fn admit(
+        &mut self,
+        fingerprint: u128,
+        reply: Reply,
+        now_ms: u64,
+        metrics: &ShardMetrics,
+    ) -> Known {
         match self.entries.get_mut(&fingerprint) {
             Some(Entry::Accepted(receipt)) => {
                 metrics.duplicates.increment();

@@ -45,17 +45,18 @@ impl Users {
         index
     }
 
-    /// Takes a session from its user, who is forgotten with the last one.
-    pub(super) fn remove_session(&mut self, index: u32, slot: u32, placement: &Placement) {
+    /// Takes a session from its user, who is forgotten with the last one: then it returns `true`.
+    pub(super) fn remove_session(&mut self, index: u32, slot: u32, placement: &Placement) -> bool {
         let user = &mut self.users[index as usize];
         user.sessions.retain(|session| *session != slot);
         if !user.sessions.is_empty() {
-            return;
+            return false;
         }
         let user = self.users.remove(index as usize);
         if let Ok(entry) = self.by_name.find_entry(placement.hash(&user.id), |entry| *entry == index) {
             entry.remove();
         }
+        true
     }
 }
 

@@ -1,0 +1,199 @@
+//! The chat node: Socket.IO packets are authenticated here and then belong to the shard.
+
+use std::sync::Arc;
+
+use core_shards::metrics::Counter;
+use core_shards::{CoreId, Event, Identity, Mail, MailClass, Now, Outputs, Placement, SessionId, Shard};
+use protocol::chat::event::{self, Failure};
+use protocol::chat::request::{self, Request};
+use protocol::codes::{CloseReason, ErrorCode};
+use protocol::http::head::Request as HttpRequest;
+use protocol::http::response::Response;
+use protocol::json::Json;
+use protocol::socket_io::Kind;
+
+use crate::auth::{Denial, SharedVerifier};
+use crate::engine::application::{Application, Incoming, Payload, Step};
+use crate::routes::Routes;
+
+/// What happened at the door of one core.
+#[derive(Debug, Default)]
+pub struct ChatMetrics {
+    /// Refused identities, by [`Denial`].
+    pub denials: [Counter; Denial::ALL.len()],
+}
+
+/// One core of the chat node.
+pub struct ChatNode {
+    core: CoreId,
+    placement: Placement,
+    shard: Shard,
+    verifier: SharedVerifier,
+    routes: Arc<Routes>,
+    metrics: Arc<ChatMetrics>,
+}
+
+impl ChatNode {
+    /// Puts a core's parts together.
+    pub fn new(
+        core: CoreId,
+        placement: Placement,
+        shard: Shard,
+        verifier: SharedVerifier,
+        routes: Arc<Routes>,
+        metrics: Arc<ChatMetrics>,
+    ) -> Self {
+        Self { core, placement, shard, verifier, routes, metrics }
+    }
+
+    fn connect(
+        &mut self,
+        session: SessionId,
+        packet: &Incoming<'_>,
+        now: Now,
+        out: &mut Outputs,
+    ) -> Step<Identity> {
+        if packet.namespace != "/" {
+            out.send(session, |frame| event::push_invalid_namespace(frame, packet.namespace));
+            return Step::Stay;
+        }
+        if self.shard.is_connected(session) {
+            return Step::Close(CloseReason::ProtocolViolation);
+        }
+        match self.verifier.authenticate(packet.payload.json(), anonymous_name) {
+            Ok(identity) => {
+                let home = self.placement.home_of_user(&identity.user);
+                if home != self.core {
+                    return Step::Move(home, identity);
+                }
+                self.shard.handle_connect(session, identity, now, out);
+                Step::Joined
+            }
+            Err(denial) => {
+                let (code, message) = self.denied(denial);
+                out.send(session, |frame| event::push_connect_error(frame, code, message));
+                Step::Stay
+            }
+        }
+    }
+
+    fn event(
+        &mut self,
+        session: SessionId,
+        packet: &Incoming<'_>,
+        now: Now,
+        out: &mut Outputs,
+    ) -> Step<Identity> {
+        if packet.namespace != "/" || !self.shard.is_connected(session) {
+            return Step::Close(CloseReason::ProtocolViolation);
+        }
+        let Payload::Json(arguments) = packet.payload else {
+            refuse_unreadable(session, packet.id, now, out);
+            return Step::Stay;
+        };
+        match refreshed_token(arguments) {
+            Some(token) => {
+                let verdict = self.verifier.verify(&token).map_err(|denial| self.denied(denial));
+                self.shard.handle_refresh(session, verdict, packet.id, now, out);
+            }
+            None => {
+                let event = Event { arguments, ack: packet.id, attachments: packet.attachments };
+                self.shard.handle_event(session, &event, now, out);
+            }
+        }
+        Step::Stay
+    }
+
+    fn denied(&self, denial: Denial) -> (ErrorCode, &'static str) {
+        self.metrics.denials[denial as usize].increment();
+        denial.answer()
+    }
+}
+
+impl Application for ChatNode {
+    type Mail = Mail;
+    type Passport = Identity;
+
+    fn class(letter: &Mail) -> MailClass {
+        letter.class()
+    }
+
+    fn handle_packet(
+        &mut self,
+        session: SessionId,
+        packet: &Incoming<'_>,
+        now: Now,
+        out: &mut Outputs,
+    ) -> Step<Identity> {
+        match packet.kind {
+            Kind::Connect => self.connect(session, packet, now, out),
+            Kind::Event | Kind::BinaryEvent => self.event(session, packet, now, out),
+            // Nothing that we send asks for an acknowledgement.
+            Kind::Ack | Kind::BinaryAck => Step::Stay,
+            Kind::Disconnect => {
+                self.shard.handle_disconnect(session, now, out);
+                Step::Left
+            }
+            Kind::ConnectError => Step::Close(CloseReason::ProtocolViolation),
+        }
+    }
+
+    fn handle_arrival(&mut self, session: SessionId, identity: Identity, now: Now, out: &mut Outputs) {
+        self.shard.handle_connect(session, identity, now, out);
+    }
+
+    fn handle_close(&mut self, session: SessionId, _: CloseReason, now: Now, out: &mut Outputs) {
+        self.shard.handle_disconnect(session, now, out);
+    }
+
+    fn handle_mail(&mut self, from: CoreId, letter: Mail, now: Now, out: &mut Outputs) {
+        self.shard.handle_mail(from, letter, now, out);
+    }
+
+    fn handle_time(&mut self, now: Now, out: &mut Outputs) {
+        self.shard.handle_time(now, out);
+    }
+
+    fn next_deadline_ms(&self) -> Option<u64> {
+        self.shard.next_deadline_ms()
+    }
+
+    fn handle_request(&mut self, request: &HttpRequest<'_>, _: &[u8], now: Now, _: &mut Outputs) -> Response {
+        self.routes.answer(request, now)
+    }
+}
+
+/// The token of an `auth:refresh` event that is in order; any other event is the shard's.
+fn refreshed_token(arguments: Json<'_>) -> Option<String> {
+    let mut items = arguments.items();
+    let name = items.next().and_then(Json::as_str)?;
+    if name != "auth:refresh" {
+        return None;
+    }
+    match request::parse(&name, items.next()) {
+        Ok(Request::Refresh { token }) => Some(token.into_owned()),
+        _ => None,
+    }
+}
+
+/// An event with half a surrogate pair or a number beyond a double: no fault of the protocol, but nothing to act on.
+fn refuse_unreadable(session: SessionId, ack: Option<u64>, now: Now, out: &mut Outputs) {
+    let failure = Failure {
+        code: ErrorCode::ValidationError,
+        message: "the event holds a lone surrogate or a number out of range",
+        event: "",
+        channel: None,
+        retry_after_s: None,
+    };
+    out.send(session, |frame| match ack {
+        Some(ack) => event::push_failure_ack(frame, ack, &failure),
+        None => event::push_error(frame, &failure, now.unix_ms),
+    });
+}
+
+/// A name for a guest.
+fn anonymous_name() -> String {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).expect("the kernel gives randomness once it has booted");
+    format!("anon-{:016x}", u64::from_le_bytes(random))
+}

@@ -1,0 +1,167 @@
+//! What an engine asks of the application that it carries: the chat node, or the conformance fixture.
+
+use std::borrow::Cow;
+
+use core_shards::{CoreId, MailClass, Now, Outputs, SessionId};
+use protocol::codes::CloseReason;
+use protocol::http::Request;
+use protocol::http::response::Response;
+use protocol::json::Json;
+use protocol::socket_io::Kind;
+
+/// What a session wanted when its Engine.IO handshake came in.
+#[derive(Clone, Debug, Default)]
+pub struct Opening {
+    /// Which of the configured surfaces it came to.
+    pub surface: usize,
+    /// The query string, undecoded.
+    pub query: String,
+    /// The request's headers, if [`Settings::keeps_headers`](super::Settings) says so.
+    pub headers: Vec<(String, String)>,
+    /// Whether it began as a WebSocket.
+    pub is_websocket: bool,
+}
+
+/// The JSON of a packet.
+#[derive(Clone, Copy, Debug)]
+pub enum Payload<'a> {
+    /// There was none.
+    Absent,
+    /// Validated, and of a shape that the packet's kind may have.
+    Json(Json<'a>),
+    /// JSON by the grammar that means nothing: half a surrogate pair, a number beyond a double.
+    Unreadable,
+}
+
+impl<'a> Payload<'a> {
+    /// The JSON, if there is any that can be read.
+    pub fn json(self) -> Option<Json<'a>> {
+        if let Self::Json(json) = self { Some(json) } else { None }
+    }
+}
+
+/// A Socket.IO packet, checked, with its attachments.
+#[derive(Clone, Copy, Debug)]
+pub struct Incoming<'a> {
+    /// What it is.
+    pub kind: Kind,
+    /// The namespace; `/` is the main one.
+    pub namespace: &'a str,
+    /// The acknowledgement id.
+    pub id: Option<u64>,
+    /// Its JSON.
+    pub payload: Payload<'a>,
+    /// Its binary attachments.
+    pub attachments: &'a [Vec<u8>],
+}
+
+/// A message on a surface that speaks bare Engine.IO.
+#[derive(Clone, Copy, Debug)]
+pub enum Message<'a> {
+    /// Text.
+    Text(&'a str),
+    /// Binary.
+    Binary(&'a [u8]),
+}
+
+/// What becomes of a session after a packet.
+#[derive(Debug)]
+pub enum Step<Passport> {
+    /// It goes on.
+    Stay,
+    /// It has joined its first namespace: the connect timeout is off.
+    Joined,
+    /// It has left its last namespace: the connect timeout is on again.
+    Left,
+    /// It belongs to another core, which gets the passport. The application has told nobody about it yet.
+    Move(CoreId, Passport),
+    /// It is closed, after what was sent to it has been written.
+    Close(CloseReason),
+}
+
+/// A refusal of an Engine.IO handshake, before anything was opened.
+#[derive(Clone, Debug)]
+pub struct NotAdmitted {
+    /// The HTTP status.
+    pub status: u16,
+    /// The JSON body.
+    pub body: Cow<'static, str>,
+}
+
+/// One core's share of an application. All methods run inside a turn and return at once.
+pub trait Application: Sized + 'static {
+    /// What its cores write to each other.
+    type Mail: Send + 'static;
+    /// What goes along when a session moves to another core.
+    type Passport: Send + 'static;
+
+    /// Which lane a letter travels in.
+    fn class(letter: &Self::Mail) -> MailClass;
+
+    /// A handshake came in; may it open a session?
+    fn admit(&mut self, opening: &Opening) -> Result<(), NotAdmitted> {
+        let _ = opening;
+        Ok(())
+    }
+
+    /// A session was opened. It has not said anything yet.
+    fn handle_open(&mut self, session: SessionId, opening: Opening, now: Now, out: &mut Outputs<Self::Mail>) {
+        let _ = (session, opening, now, out);
+    }
+
+    /// A Socket.IO packet.
+    fn handle_packet(
+        &mut self,
+        session: SessionId,
+        packet: &Incoming<'_>,
+        now: Now,
+        out: &mut Outputs<Self::Mail>,
+    ) -> Step<Self::Passport>;
+
+    /// A message on a surface that speaks bare Engine.IO.
+    fn handle_message(
+        &mut self,
+        session: SessionId,
+        message: Message<'_>,
+        now: Now,
+        out: &mut Outputs<Self::Mail>,
+    ) {
+        let _ = (session, message, now, out);
+    }
+
+    /// A session moved here from another core.
+    fn handle_arrival(
+        &mut self,
+        session: SessionId,
+        passport: Self::Passport,
+        now: Now,
+        out: &mut Outputs<Self::Mail>,
+    );
+
+    /// A session is gone. Called exactly once for each that was opened or arrived, unless it moved away.
+    fn handle_close(
+        &mut self,
+        session: SessionId,
+        reason: CloseReason,
+        now: Now,
+        out: &mut Outputs<Self::Mail>,
+    );
+
+    /// A letter from another core.
+    fn handle_mail(&mut self, from: CoreId, letter: Self::Mail, now: Now, out: &mut Outputs<Self::Mail>);
+
+    /// Time has passed.
+    fn handle_time(&mut self, now: Now, out: &mut Outputs<Self::Mail>);
+
+    /// When time should be handled next, in monotonic milliseconds.
+    fn next_deadline_ms(&self) -> Option<u64>;
+
+    /// An HTTP request to a path that is none of the surfaces.
+    fn handle_request(
+        &mut self,
+        request: &Request<'_>,
+        body: &[u8],
+        now: Now,
+        out: &mut Outputs<Self::Mail>,
+    ) -> Response;
+}

@@ -1,0 +1,50 @@
+//! Accepting connections on one core.
+
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::application::Application;
+use super::core::Core;
+use super::http;
+use super::metrics::Rejection;
+use crate::rt::{self, Either, Listener, Socket};
+
+/// Connections taken before other work gets its turn.
+const ACCEPTS_MAX: usize = 64;
+/// How long to pause when the process is out of descriptors: the condition does not go away by trying again at once.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Accepts until the core stops. Woken by the kernel when connections wait.
+pub(super) async fn run_listener<A: Application>(core: Rc<Core<A>>, listener: Listener) {
+    loop {
+        match rt::race(listener.ready(), core.stopping.wait()).await {
+            Either::Left(Ok(())) => {}
+            Either::Left(Err(error)) => {
+                tracing::warn!(core = core.id.0, %error, "cannot wait for connections");
+                rt::sleep(PAUSE).await;
+            }
+            Either::Right(()) => return,
+        }
+        for _ in 0..ACCEPTS_MAX {
+            match listener.accept().and_then(Socket::new) {
+                Ok(socket) => {
+                    core.metrics.accepted.increment();
+                    http::serve(&core, socket, Vec::new(), 0);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if is_exhaustion(&error) => {
+                    core.metrics.reject(Rejection::Descriptors);
+                    rt::sleep(PAUSE).await;
+                    break;
+                }
+                // The peer gave up between its SYN and now.
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+fn is_exhaustion(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
+}

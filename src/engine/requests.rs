@@ -1,0 +1,327 @@
+//! Engine.IO over HTTP: handshakes, polls, posts and upgrades, and what is none of these.
+
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use core_shards::{CoreId, SessionId};
+use protocol::codes::CloseReason;
+use protocol::engine_io::open::Open;
+use protocol::engine_io::payload::{Record, SEPARATOR, record};
+use protocol::engine_io::query::{self, Query, Transport};
+use protocol::engine_io::sid::Sid;
+use protocol::engine_io::{ErrorCode, Packet};
+use protocol::http::HttpError;
+use protocol::http::head::{Method, Request};
+use protocol::http::response::Response;
+use protocol::socket_io::Assembler;
+use protocol::websocket::handshake::{self, Upgrade};
+
+use super::SurfaceKind;
+use super::application::{Application, NotAdmitted, Opening};
+use super::core::{Core, Place};
+use super::http::Connection;
+use super::ingest;
+use super::link::surface_number;
+use super::metrics::Rejection;
+use super::polling::payload_response;
+use super::settings::{HOPS_MAX, POST_RECORDS_MAX, UPGRADE_HOLD_MS};
+use super::state::{Flow, Found, NOOP_PACKET, PollStart, refusal};
+use super::websocket::Purpose;
+use crate::rt::{self, Either};
+
+/// What an HTTP request leads to.
+pub(super) enum Outcome<A: Application> {
+    /// A response.
+    Respond(Response),
+    /// The connection becomes a WebSocket.
+    WebSocket(Upgrade, Purpose<A>),
+    /// Nothing can be answered any more.
+    Close,
+}
+
+/// Whether a request concerns a session of another core. Asked before its body is read.
+pub(super) fn elsewhere<A: Application>(connection: &Connection<A>, request: &Request<'_>) -> Option<CoreId> {
+    let sid = session_of(connection, request)?;
+    match connection.core.turn(|state, _| state.find(&sid)) {
+        Found::Elsewhere(core) if connection.hops < HOPS_MAX && core != connection.core.id => Some(core),
+        _ => None,
+    }
+}
+
+/// A request's body was refused: a session that sends too much is over, as in Node.
+pub(super) fn body_refused<A: Application>(
+    connection: &Connection<A>,
+    request: &Request<'_>,
+    error: HttpError,
+) {
+    let Some(sid) = session_of(connection, request) else { return };
+    let reason =
+        if error.status() == 413 { CloseReason::PayloadTooLarge } else { CloseReason::ProtocolViolation };
+    connection.core.turn(|state, _| {
+        if let Found::Here(id) = state.find(&sid) {
+            state.out.close(id, reason);
+        }
+    });
+}
+
+fn session_of<A: Application>(connection: &Connection<A>, request: &Request<'_>) -> Option<Sid> {
+    connection.core.shared.settings.surface(request.path)?;
+    let query = query::parse(request.query).ok()?;
+    Sid::parse(&query.sid?)
+}
+
+/// Handles one request, whose session is on this core or nowhere.
+pub(super) async fn handle<A: Application>(
+    connection: &Connection<A>,
+    request: &Request<'_>,
+    body: &[u8],
+) -> Outcome<A> {
+    let core = &connection.core;
+    let Some(surface) = core.shared.settings.surface(request.path) else {
+        if core.shared.settings.allows_fault_injection {
+            inject_fault(core, request.path);
+        }
+        return Outcome::Respond(
+            core.turn(|state, now| state.app.handle_request(request, body, now, &mut state.out)),
+        );
+    };
+    if !core.shared.settings.cors.is_allowed(request.header("origin")) {
+        core.metrics.reject(Rejection::Origin);
+        return Outcome::Respond(refusal(ErrorCode::Forbidden));
+    }
+    if core.shared.settings.surfaces[surface].kind == SurfaceKind::Echo {
+        return echo(core, request);
+    }
+    match query::parse(request.query) {
+        Err(code) => Outcome::Respond(refusal(code)),
+        Ok(query) => match query.transport {
+            Transport::Polling => polling(connection, request, &query, surface, body).await,
+            Transport::WebSocket => websocket(core, request, &query, surface),
+        },
+    }
+}
+
+#[expect(clippy::panic, reason = "the fault that tests ask for")]
+fn inject_fault<A: Application>(core: &Rc<Core<A>>, path: &str) {
+    match path {
+        "/debug/panic-connection" => panic!("a connection's fault was asked for"),
+        "/debug/panic-core" => core.turn(|_, _| panic!("a core's fault was asked for")),
+        _ => {}
+    }
+}
+
+// --- Polling --------------------------------------------------------------------------------
+
+async fn polling<A: Application>(
+    connection: &Connection<A>,
+    request: &Request<'_>,
+    query: &Query<'_>,
+    surface: usize,
+    body: &[u8],
+) -> Outcome<A> {
+    let core = &connection.core;
+    let Some(sid) = &query.sid else {
+        return match request.method {
+            Method::Get => Outcome::Respond(open(core, request, surface).await),
+            _ => Outcome::Respond(refusal(ErrorCode::BadHandshakeMethod)),
+        };
+    };
+    let Some(id) = find_here(core, sid) else { return Outcome::Respond(refusal(ErrorCode::SessionUnknown)) };
+    match request.method {
+        Method::Get => poll(connection, id).await,
+        Method::Post => Outcome::Respond(post(core, id, surface, body)),
+        _ => Outcome::Respond(refusal(ErrorCode::BadRequest)),
+    }
+}
+
+fn find_here<A: Application>(core: &Rc<Core<A>>, sid: &str) -> Option<SessionId> {
+    let sid = Sid::parse(sid)?;
+    match core.turn(|state, _| state.find(&sid)) {
+        Found::Here(id) => Some(id),
+        Found::Elsewhere(_) | Found::Unknown => None,
+    }
+}
+
+/// Answers a handshake: the open packet, and nothing else in this response.
+async fn open<A: Application>(core: &Rc<Core<A>>, request: &Request<'_>, surface: usize) -> Response {
+    let opening = opening(core, request, surface, false);
+    let place = match admit(core, &opening) {
+        Ok(place) => place,
+        Err(response) => return response,
+    };
+    let settings = &core.shared.settings;
+    if settings.handshake_delay_ms > 0 {
+        rt::sleep(Duration::from_millis(settings.handshake_delay_ms.into())).await;
+    }
+    let sid = core.turn(|state, now| state.open_polling(random_secret(), opening, now));
+    place.keep();
+    let mut packet = Vec::new();
+    open_packet(core, &sid.to_text(), true).push(&mut packet);
+    payload_response(packet)
+}
+
+/// Answers a poll when there is something to answer it with.
+async fn poll<A: Application>(connection: &Connection<A>, id: SessionId) -> Outcome<A> {
+    let core = &connection.core;
+    let mut has_waited = false;
+    let waiter = loop {
+        match core.turn(|state, _| state.begin_poll(id)) {
+            PollStart::Answer(response) => return Outcome::Respond(response),
+            PollStart::Wait(waiter) => break waiter,
+            PollStart::Upgrading if has_waited => {
+                return Outcome::Respond(payload_response(NOOP_PACKET.to_vec()));
+            }
+            // The client may have finished its upgrade already, on the other connection.
+            PollStart::Upgrading => rt::sleep(Duration::from_millis(UPGRADE_HOLD_MS)).await,
+        }
+        has_waited = true;
+    };
+    match rt::race(waiter.answered(), connection.given_up()).await {
+        Either::Left(response) => Outcome::Respond(response),
+        Either::Right(()) => {
+            core.turn(|state, _| state.poll_aborted(id, &waiter));
+            Outcome::Close
+        }
+    }
+}
+
+/// Takes the packets of a request. The answer says only that they were read.
+fn post<A: Application>(core: &Rc<Core<A>>, id: SessionId, surface: usize, body: &[u8]) -> Response {
+    match std::str::from_utf8(body) {
+        Ok(records) => take_records(core, id, surface_number(surface), records),
+        Err(_) => drop(ingest::close(core, id, CloseReason::ProtocolViolation)),
+    }
+    Response::new(200, "text/html", "ok")
+}
+
+/// Hands on the packets of a payload, one after the other, until the session is over or moves.
+pub(super) fn take_records<A: Application>(core: &Rc<Core<A>>, id: SessionId, surface: u8, records: &str) {
+    let kind = core.shared.settings.surfaces[usize::from(surface)].kind;
+    let mut assembler = core.turn(|state, _| state.take_assembler(id));
+    let mut rest = Some(records);
+    let mut record_count = 0;
+    while let Some(text) = rest {
+        let (first, following) = match text.split_once(char::from(SEPARATOR)) {
+            Some((first, following)) => (first, Some(following)),
+            None => (text, None),
+        };
+        rest = following;
+        record_count += 1;
+        match take_record(core, id, kind, &mut assembler, first, record_count) {
+            Flow::Go => {}
+            Flow::Gone => return,
+            Flow::Move(to, passport) => {
+                core.turn(|state, _| state.move_polling(id, to, passport, rest.unwrap_or_default()));
+                return;
+            }
+        }
+    }
+    core.turn(|state, _| state.put_assembler_back(id, assembler));
+}
+
+fn take_record<A: Application>(
+    core: &Rc<Core<A>>,
+    id: SessionId,
+    kind: SurfaceKind,
+    assembler: &mut Assembler,
+    text: &str,
+    record_count: usize,
+) -> Flow<A::Passport> {
+    if record_count > POST_RECORDS_MAX {
+        return ingest::close(core, id, CloseReason::PayloadTooLarge);
+    }
+    match record(text) {
+        Ok(Record::Text(packet)) => ingest::packet(core, id, kind, assembler, packet),
+        Ok(Record::Binary(bytes)) => ingest::packet(core, id, kind, assembler, Packet::Binary(&bytes)),
+        Err(_) => ingest::close(core, id, CloseReason::ProtocolViolation),
+    }
+}
+
+// --- WebSocket ------------------------------------------------------------------------------
+
+fn websocket<A: Application>(
+    core: &Rc<Core<A>>,
+    request: &Request<'_>,
+    query: &Query<'_>,
+    surface: usize,
+) -> Outcome<A> {
+    if request.header("upgrade").is_none() {
+        return Outcome::Respond(refusal(ErrorCode::BadRequest));
+    }
+    let upgrade = match handshake::upgrade(request, false) {
+        Ok(upgrade) => upgrade,
+        Err(error) => return Outcome::Respond(error.response()),
+    };
+    if let Some(sid) = &query.sid {
+        return match find_here(core, sid) {
+            Some(id) => Outcome::WebSocket(upgrade, Purpose::Probe(id, surface_number(surface))),
+            None => Outcome::Respond(refusal(ErrorCode::SessionUnknown)),
+        };
+    }
+    let opening = opening(core, request, surface, true);
+    match admit(core, &opening) {
+        Ok(place) => Outcome::WebSocket(upgrade, Purpose::Open(opening, place)),
+        Err(response) => Outcome::Respond(response),
+    }
+}
+
+fn echo<A: Application>(core: &Rc<Core<A>>, request: &Request<'_>) -> Outcome<A> {
+    match handshake::upgrade(request, core.shared.settings.echo_limits.deflate) {
+        Ok(upgrade) => {
+            let is_deflated = upgrade.deflate;
+            Outcome::WebSocket(upgrade, Purpose::Echo { is_deflated })
+        }
+        Err(error) => Outcome::Respond(error.response()),
+    }
+}
+
+// --- Both -----------------------------------------------------------------------------------
+
+/// The open packet of a session.
+pub(super) fn open_packet<'a, A: Application>(core: &Core<A>, sid: &'a str, upgrades: bool) -> Open<'a> {
+    let settings = &core.shared.settings;
+    Open {
+        sid,
+        upgrades,
+        ping_interval_ms: settings.ping_interval_ms,
+        ping_timeout_ms: settings.ping_timeout_ms,
+        max_payload: settings.max_payload,
+    }
+}
+
+fn opening<A: Application>(
+    core: &Core<A>,
+    request: &Request<'_>,
+    surface: usize,
+    is_websocket: bool,
+) -> Opening {
+    let mut headers = Vec::new();
+    if core.shared.settings.keeps_headers {
+        headers.extend(request.headers().map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())));
+    }
+    Opening { surface, query: request.query.to_owned(), headers, is_websocket }
+}
+
+/// Finds a place for a session, or says why there is none. Overload is a transport error, so that clients retry.
+fn admit<A: Application>(core: &Rc<Core<A>>, opening: &Opening) -> Result<Place<A>, Response> {
+    let busy = |rejection, message: &str| {
+        core.metrics.reject(rejection);
+        Response::json(503, format!("{{\"code\":3,\"message\":\"{message}\"}}")).with("Retry-After", "1")
+    };
+    if core.shared.is_draining.load(Ordering::Relaxed) {
+        return Err(busy(Rejection::Draining, "the node is going down: reconnect"));
+    }
+    let not_admitted = core.turn(|state, _| state.app.admit(opening));
+    if let Err(NotAdmitted { status, body }) = not_admitted {
+        return Err(Response::json(status, body.into_owned()));
+    }
+    Place::take(core).ok_or_else(|| busy(Rejection::Capacity, "the node is full: retry later"))
+}
+
+/// 128 random bits that only the session's client learns.
+pub(super) fn random_secret() -> [u8; 16] {
+    let mut secret = [0; 16];
+    getrandom::fill(&mut secret).expect("the kernel gives randomness once it has booted");
+    secret
+}

@@ -1,0 +1,108 @@
+//! What an engine is told at start, the same for all cores.
+
+use protocol::http::cors::Cors;
+use protocol::websocket;
+
+/// What is spoken under a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SurfaceKind {
+    /// Socket.IO over Engine.IO.
+    SocketIo,
+    /// Bare Engine.IO: messages go to the application as they are.
+    EngineIo,
+    /// A bare WebSocket that sends every message back; no Engine.IO at all.
+    Echo,
+}
+
+/// A path and what is spoken there.
+#[derive(Clone, Copy, Debug)]
+pub struct Surface {
+    /// The path, such as `/socket.io/`; a missing last slash is forgiven.
+    pub path: &'static str,
+    /// What is spoken.
+    pub kind: SurfaceKind,
+}
+
+/// The settings of an engine.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The paths.
+    pub surfaces: Vec<Surface>,
+    /// Time between a pong and the next ping.
+    pub ping_interval_ms: u32,
+    /// How long a pong may take.
+    pub ping_timeout_ms: u32,
+    /// How long a session may be without a namespace.
+    pub connect_timeout_ms: u32,
+    /// The longest message from a client, and the longest polling body, in bytes.
+    pub max_payload: u32,
+    /// Bytes that may wait for one session before it is closed as a slow reader.
+    pub queue_bytes_max: usize,
+    /// Sessions of the whole node. Reached: handshakes are answered 503, and clients retry.
+    pub sessions_max: usize,
+    /// Which pages may talk to us.
+    pub cors: Cors,
+    /// Whether a session's opening keeps the request's headers.
+    pub keeps_headers: bool,
+    /// How late polling handshakes are answered; a fixture's clients want to see `connecting` first.
+    pub handshake_delay_ms: u32,
+    /// Limits of [`SurfaceKind::Echo`].
+    pub echo_limits: websocket::Limits,
+    /// Whether `/debug/panic-*` may break things on purpose.
+    pub allows_fault_injection: bool,
+}
+
+/// How long a client may take to send a request head or the next part of a body.
+pub const REQUEST_TIMEOUT_MS: u64 = 5_000;
+/// How long a connection may be kept without a request on it.
+pub const KEEP_ALIVE_MS: u64 = 65_000;
+/// How long an upgrade may take from its probe to its completion.
+pub const UPGRADE_TIMEOUT_MS: u64 = 10_000;
+/// How long a poll that arrives in the middle of an upgrade is held before it is answered with a noop.
+pub const UPGRADE_HOLD_MS: u64 = 20;
+/// How long a closed WebSocket may take to close from the other side.
+pub const LINGER_MS: u64 = 2_000;
+/// Packets in one polling response: clients in Python refuse more.
+pub const POLL_RECORDS_MAX: usize = 16;
+/// Packets in one polling request.
+pub const POST_RECORDS_MAX: usize = 10_000;
+/// Sockets that are written before other work gets its turn.
+pub const FLUSH_SOCKETS_MAX: usize = 512;
+/// Bytes of frames that may be waiting for their sockets before everything is written without a pause.
+pub const ARENA_BYTES_MAX: usize = 8 << 20;
+/// Reads from one socket before other work gets its turn.
+pub const READS_PER_TURN_MAX: usize = 4;
+/// Bytes of a core's shared read buffer.
+pub const READ_BUFFER_BYTES: usize = 64 * 1024;
+/// Letters handled before other work gets its turn.
+pub const LETTERS_PER_TURN_MAX: usize = 512;
+/// Letters that one core may keep for mailboxes that are full, before it stops reading from its sockets.
+pub const OUTBOX_LETTERS_MAX: usize = 4_096;
+/// Cores that a polling request may be passed through to find its session.
+pub const HOPS_MAX: u8 = 3;
+
+impl Settings {
+    /// Limits of WebSockets that carry Engine.IO.
+    pub fn websocket_limits(&self) -> websocket::Limits {
+        websocket::Limits {
+            message_bytes_max: self.max_payload as usize,
+            fragments_max: FRAGMENTS_MAX,
+            deflate: false,
+        }
+    }
+
+    /// Granularity of the engine's deadlines: fine enough for short ping timeouts, coarse enough that many
+    /// heartbeats share one wake-up.
+    pub fn tick_ms(&self) -> u64 {
+        u64::from(self.ping_interval_ms.min(self.ping_timeout_ms) / 50).clamp(5, 100)
+    }
+
+    /// The surface under a path.
+    pub fn surface(&self, path: &str) -> Option<usize> {
+        let bare = path.trim_end_matches('/');
+        self.surfaces.iter().position(|surface| surface.path.trim_end_matches('/') == bare)
+    }
+}
+
+/// Fragments of one WebSocket message.
+const FRAGMENTS_MAX: u32 = 64;

@@ -1,0 +1,323 @@
+//! WebSocket connections: the reading side of sessions, the upgrade from polling, and the bare echo.
+
+use std::rc::Rc;
+
+use core_shards::{CoreId, SessionId};
+use protocol::codes::CloseReason;
+use protocol::engine_io::packet::{PROBE, PROBE_ANSWER, UPGRADE};
+use protocol::engine_io::sid::Sid;
+use protocol::engine_io::{self, Packet};
+use protocol::socket_io::Assembler;
+use protocol::websocket::frame::{Opcode, push_close, push_frame, push_frame_with};
+use protocol::websocket::{CloseCode, Decoder, Event, Limits, Role, Violation};
+
+use super::application::{Application, Opening};
+use super::core::{Core, Place, WatchGuard};
+use super::mailbox::{Arrival, ArrivalTransport, Letter};
+use super::requests::{open_packet, random_secret};
+use super::settings::{READS_PER_TURN_MAX, UPGRADE_TIMEOUT_MS};
+use super::state::Flow;
+use super::{SurfaceKind, echo, ingest, link};
+use crate::rt::{self, Socket};
+
+/// What a WebSocket was opened for.
+pub(super) enum Purpose<A: Application> {
+    /// A new session.
+    Open(Opening, Place<A>),
+    /// An existing polling session wants to change over.
+    Probe(SessionId, u8),
+    /// The bare echo.
+    Echo {
+        /// Whether messages may be compressed.
+        is_deflated: bool,
+    },
+}
+
+/// Goes on as a WebSocket after the 101 response. `rest` was read behind the request.
+pub(super) fn begin<A: Application>(
+    core: &Rc<Core<A>>,
+    socket: Rc<Socket>,
+    watch: WatchGuard<A>,
+    purpose: Purpose<A>,
+    rest: Vec<u8>,
+) {
+    match purpose {
+        Purpose::Open(opening, place) => {
+            drop(watch);
+            let surface = link::surface_number(opening.surface);
+            let sid = Sid { core: core.id.0, slot: u32::MAX, secret: random_secret() }.to_text();
+            let mut packet = Vec::new();
+            push_frame_with(&mut packet, Opcode::Text, |out| open_packet(core, &sid, false).push(out));
+            let id = core.turn(|state, now| state.open_websocket(socket.clone(), &packet, opening, now));
+            place.keep();
+            serve(core, socket, id, surface, rest);
+        }
+        Purpose::Probe(id, surface) => {
+            watch.set(Some(UPGRADE_TIMEOUT_MS));
+            core.start(probe(core.clone(), socket, watch, id, surface, rest));
+        }
+        Purpose::Echo { is_deflated } => {
+            drop(watch);
+            core.start(echo::run(core.clone(), socket, is_deflated, rest));
+        }
+    }
+}
+
+/// Starts reading for a session. `rest` was read already.
+pub(super) fn serve<A: Application>(
+    core: &Rc<Core<A>>,
+    socket: Rc<Socket>,
+    id: SessionId,
+    surface: u8,
+    rest: Vec<u8>,
+) {
+    core.start(run(core.clone(), socket, id, surface, rest));
+}
+
+/// What became of a chunk of bytes.
+enum Taken<P> {
+    /// All of it was handled.
+    Go,
+    /// The session is over.
+    Gone,
+    /// The session belongs to another core; these bytes were not decoded.
+    Move(CoreId, P, Vec<u8>),
+}
+
+/// The reading state of one session: two words while nothing is half received.
+struct Reader {
+    decoder: Decoder,
+    assembler: Assembler,
+    id: SessionId,
+    kind: SurfaceKind,
+}
+
+/// Reads until the session or its socket ends. Woken by the socket alone; everything else closes the socket to wake it.
+async fn run<A: Application>(
+    core: Rc<Core<A>>,
+    socket: Rc<Socket>,
+    id: SessionId,
+    surface: u8,
+    rest: Vec<u8>,
+) {
+    let kind = core.shared.settings.surfaces[usize::from(surface)].kind;
+    let mut reader = Reader { decoder: Decoder::new(Role::Server), assembler: Assembler::new(), id, kind };
+    let mut taken = reader.take_rest(&core, rest);
+    loop {
+        match taken {
+            Taken::Go => {}
+            Taken::Gone => break,
+            Taken::Move(to, passport, rest) => {
+                return hand_over(&core, socket, id, surface, to, passport, rest);
+            }
+        }
+        core.wait_for_room().await;
+        if socket.readable().await.is_err() {
+            break;
+        }
+        taken = reader.read(&core, &socket);
+    }
+    outlast(&core, &socket).await;
+    core.turn(|state, now| state.socket_gone(id, CloseReason::TransportLost, now));
+}
+
+impl Reader {
+    fn take_rest<A: Application>(&mut self, core: &Rc<Core<A>>, mut rest: Vec<u8>) -> Taken<A::Passport> {
+        self.take(core, &mut rest)
+    }
+
+    /// Reads what is there, bounded, and hands it on.
+    fn read<A: Application>(&mut self, core: &Rc<Core<A>>, socket: &Socket) -> Taken<A::Passport> {
+        for _ in 0..READS_PER_TURN_MAX {
+            let (taken, is_more) = core.with_read_buffer(|buffer| match socket.recv(buffer) {
+                Ok(0) => (Taken::Gone, false),
+                Ok(count) => {
+                    core.metrics.bytes_in.add(count as u64);
+                    (self.take(core, &mut buffer[..count]), count == buffer.len())
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => (Taken::Go, false),
+                Err(_) => (Taken::Gone, false),
+            });
+            if !is_more || !matches!(taken, Taken::Go) {
+                return taken;
+            }
+        }
+        Taken::Go
+    }
+
+    /// Decodes bytes and hands on every message in them.
+    fn take<A: Application>(&mut self, core: &Rc<Core<A>>, bytes: &mut [u8]) -> Taken<A::Passport> {
+        let limits = core.shared.settings.websocket_limits();
+        let Self { decoder, assembler, id, kind } = self;
+        let mut feed = decoder.feed(bytes, &limits);
+        loop {
+            let flow = match feed.next() {
+                Ok(Some(event)) => take_event(core, *id, *kind, assembler, event),
+                Ok(None) => break,
+                Err(violation) => refuse(core, *id, violation),
+            };
+            match flow {
+                Flow::Go => {}
+                Flow::Gone => return Taken::Gone,
+                Flow::Move(to, passport) => return Taken::Move(to, passport, feed.rest().to_vec()),
+            }
+        }
+        if !self.decoder.is_idle() {
+            // A long upload is a sign of life, too.
+            core.turn(|state, now| state.heard(self.id, now));
+        }
+        Taken::Go
+    }
+}
+
+fn take_event<A: Application>(
+    core: &Rc<Core<A>>,
+    id: SessionId,
+    kind: SurfaceKind,
+    assembler: &mut Assembler,
+    event: Event<'_>,
+) -> Flow<A::Passport> {
+    match event {
+        Event::Text(text) => match engine_io::parse(text) {
+            Ok(packet) => ingest::packet(core, id, kind, assembler, packet),
+            Err(_) => ingest::close(core, id, CloseReason::ProtocolViolation),
+        },
+        Event::Binary(bytes) => ingest::packet(core, id, kind, assembler, Packet::Binary(bytes)),
+        Event::Ping(payload) => {
+            core.turn(|state, _| state.out.send(id, |frames| push_frame(frames, Opcode::Pong, payload)));
+            Flow::Go
+        }
+        Event::Pong(_) => Flow::Go,
+        Event::Close(_) => ingest::close(core, id, CloseReason::ClientClosed),
+        // Compression was not agreed, so the decoder refuses such frames.
+        Event::CompressedText(_) | Event::CompressedBinary(_) => {
+            ingest::close(core, id, CloseReason::ProtocolViolation)
+        }
+    }
+}
+
+fn refuse<A: Application>(core: &Rc<Core<A>>, id: SessionId, violation: Violation) -> Flow<A::Passport> {
+    let reason = match violation.close_code() {
+        CloseCode::TOO_BIG => CloseReason::PayloadTooLarge,
+        CloseCode::INVALID_PAYLOAD => CloseReason::InvalidText,
+        _ => CloseReason::ProtocolViolation,
+    };
+    ingest::close(core, id, reason)
+}
+
+/// Reads and forgets until the peer closes or the linger deadline cuts the connection: a socket
+/// closed with unread bytes would be reset, and the close frame lost with it.
+async fn outlast<A: Application>(core: &Rc<Core<A>>, socket: &Socket) {
+    loop {
+        let is_over = core.with_read_buffer(|buffer| match socket.recv(buffer) {
+            Ok(count) => count == 0,
+            Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+        });
+        if is_over || socket.readable().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn hand_over<A: Application>(
+    core: &Rc<Core<A>>,
+    socket: Rc<Socket>,
+    id: SessionId,
+    surface: u8,
+    to: CoreId,
+    passport: A::Passport,
+    rest: Vec<u8>,
+) {
+    core.turn(|state, _| state.release_websocket(id));
+    match Rc::try_unwrap(socket) {
+        Ok(socket) => {
+            let transport = ArrivalTransport::WebSocket { fd: socket.into_fd(), rest };
+            core.post(to, Letter::Arrival(Box::new(Arrival { surface, passport, transport })));
+        }
+        // Somebody still waits to write what the client did not read before it even connected.
+        Err(_) => core.shared.give_place_back(),
+    }
+}
+
+// --- The upgrade from polling -----------------------------------------------------------------
+
+/// Waits for `2probe`, answers `3probe`, waits for `5`: then the session is the socket's. Anything
+/// else, or the watch's deadline, ends the attempt, and the session goes on polling.
+async fn probe<A: Application>(
+    core: Rc<Core<A>>,
+    socket: Rc<Socket>,
+    watch: WatchGuard<A>,
+    id: SessionId,
+    surface: u8,
+    mut rest: Vec<u8>,
+) {
+    let limits = core.shared.settings.websocket_limits();
+    let mut decoder = Decoder::new(Role::Server);
+    let mut has_probed = false;
+    loop {
+        match take_probe(&core, &socket, id, &mut decoder, &limits, &mut rest, &mut has_probed) {
+            Probed::Waiting => {}
+            Probed::Complete(rest) => {
+                drop(watch);
+                return serve(&core, socket, id, surface, rest);
+            }
+            Probed::Failed => break,
+        }
+        let ready = rt::race(socket.readable(), core.stopping.wait()).await;
+        rest = core.with_read_buffer(|buffer| match socket.recv(buffer) {
+            Ok(count) => buffer[..count].to_vec(),
+            Err(_) => Vec::new(),
+        });
+        if rest.is_empty() || matches!(ready, rt::Either::Right(())) {
+            break;
+        }
+    }
+    if has_probed {
+        core.turn(|state, _| state.abandon_upgrade(id));
+    }
+    let mut close = Vec::new();
+    push_close(&mut close, CloseCode::NORMAL, "");
+    let _ = socket.send(&close);
+    socket.shutdown_write();
+}
+
+enum Probed {
+    Waiting,
+    Complete(Vec<u8>),
+    Failed,
+}
+
+fn take_probe<A: Application>(
+    core: &Rc<Core<A>>,
+    socket: &Rc<Socket>,
+    id: SessionId,
+    decoder: &mut Decoder,
+    limits: &Limits,
+    bytes: &mut [u8],
+    has_probed: &mut bool,
+) -> Probed {
+    let mut feed = decoder.feed(bytes, limits);
+    loop {
+        match feed.next() {
+            Ok(None) => return Probed::Waiting,
+            Ok(Some(Event::Text(text))) if text.as_bytes() == PROBE && !*has_probed => {
+                if !core.turn(|state, _| state.begin_upgrade(id)) {
+                    return Probed::Failed;
+                }
+                *has_probed = true;
+                let mut answer = Vec::new();
+                push_frame(&mut answer, Opcode::Text, PROBE_ANSWER);
+                if socket.send(&answer).is_err() {
+                    return Probed::Failed;
+                }
+            }
+            Ok(Some(Event::Text(text))) if text.as_bytes() == UPGRADE && *has_probed => {
+                let rest = feed.rest().to_vec();
+                let is_complete = core.turn(|state, _| state.complete_upgrade(id, socket.clone()));
+                return if is_complete { Probed::Complete(rest) } else { Probed::Failed };
+            }
+            Ok(Some(Event::Pong(_))) => {}
+            Ok(Some(_)) | Err(_) => return Probed::Failed,
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The chat node from start to stop: what is decided once, told to the operator, and undone at the end.
+
+use std::sync::Arc;
+
+use core_shards::{Placement, Shard, ShardMetrics, limits};
+
+use crate::auth::{SharedVerifier, Verifier};
+use crate::chat::{ChatMetrics, ChatNode};
+use crate::config::Config;
+use crate::engine::threads::Engine;
+use crate::routes::{Routes, VERSION};
+use crate::rt::{DriverChoice, choose_driver};
+
+/// A running chat node.
+pub struct Node {
+    engine: Engine<ChatNode>,
+}
+
+impl Node {
+    /// Starts the node. When this returns, clients can connect.
+    ///
+    /// # Errors
+    /// A sentence for the operator that says what to change.
+    pub fn start(config: &Config) -> Result<Self, String> {
+        config.check()?;
+        let core_count = config.cores.unwrap_or_else(cores_allowed);
+        let driver = choose_driver(config.io_driver, usize::from(core_count))?;
+        let verifier = Arc::new(Verifier::new(config.auth())?);
+        report(config, core_count, &driver);
+        let engine = start_engine(config, core_count, &driver, verifier)
+            .map_err(|error| format!("cannot listen on {}: {error}", config.address()))?;
+        tracing::info!(address = %engine.address, "ready");
+        Ok(Self { engine })
+    }
+
+    /// Stops accepting, closes every session so that its client comes back, and ends the cores.
+    pub fn stop(self) {
+        self.engine.stop();
+        tracing::info!("stopped");
+    }
+
+    /// Where the node listens.
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.engine.address
+    }
+}
+
+fn start_engine(
+    config: &Config,
+    core_count: u16,
+    driver: &DriverChoice,
+    verifier: SharedVerifier,
+) -> std::io::Result<Engine<ChatNode>> {
+    let placement = Placement::new(core_count, (random_u64(), random_u64()));
+    let shards: Vec<Arc<ShardMetrics>> = (0..core_count).map(|_| Arc::default()).collect();
+    let doors: Vec<Arc<ChatMetrics>> = (0..core_count).map(|_| Arc::default()).collect();
+    let (limits, driver, has_metrics) = (config.limits(), driver.driver, config.metrics_enabled);
+    Engine::start(config.engine(), driver, core_count, config.address(), move |core, shared, now| {
+        let (metrics, door) = (shards[core.index()].clone(), doors[core.index()].clone());
+        let shard = Shard::new(core, placement, limits.clone(), metrics, random_u64(), now);
+        let (shared, shards, doors) = (shared.clone(), shards.clone(), doors.clone());
+        let routes = Routes::new(shared, shards, doors, verifier.clone(), driver, has_metrics);
+        ChatNode::new(core, placement, shard, verifier.clone(), Arc::new(routes), door)
+    })
+}
+
+/// Tells the operator what was decided.
+fn report(config: &Config, core_count: u16, driver: &DriverChoice) {
+    tracing::info!(version = VERSION, "realtime starts");
+    tracing::info!("{}", config.summary());
+    tracing::info!(cores = core_count, driver = %driver.driver, reason = driver.reason, "reactors");
+    let fixed: usize = limits::memory_bill().iter().map(|item| item.bytes).sum();
+    for item in limits::memory_bill() {
+        tracing::info!(bytes_max = item.bytes * usize::from(core_count), purpose = item.purpose, "memory bill");
+    }
+    let sessions = config.max_connections as usize;
+    tracing::info!(
+        bytes_max = sessions * config.max_queue_bytes as usize,
+        purpose = "sessions that do not read",
+        "memory bill"
+    );
+    tracing::info!(
+        bytes = fixed * usize::from(core_count) + sessions * SESSION_BYTES,
+        purpose = "all fixed bounds reached and every session idle",
+        "memory bill"
+    );
+    if config.is_insecure() {
+        tracing::warn!("development mode: anybody who can reach the port can be anyone");
+    }
+}
+
+/// What an idle session that has joined one channel costs in user memory; measured, see the README.
+const SESSION_BYTES: usize = 1_536;
+
+/// The cores that this process may use: affinity and container quotas count.
+fn cores_allowed() -> u16 {
+    let count = std::thread::available_parallelism().map_or(1, usize::from);
+    u16::try_from(count).unwrap_or(u16::MAX)
+}
+
+fn random_u64() -> u64 {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).expect("the kernel gives randomness once it has booted");
+    u64::from_le_bytes(bytes)
+}
