@@ -119,7 +119,8 @@ impl Verifier {
     /// # Errors
     /// A sentence that says what to set when the key is missing or does not fit the algorithm.
     pub fn new(settings: AuthSettings) -> Result<Self, String> {
-        let key = settings.secret.as_deref().map(|secret| decoding_key(secret, settings.algorithm)).transpose()?;
+        let key =
+            settings.secret.as_deref().map(|secret| decoding_key(secret, settings.algorithm)).transpose()?;
         if settings.is_required && key.is_none() {
             return Err("REALTIME_JWT_SECRET is not set: set it to the secret that signs your tokens, \
                         or start with --dev for development without tokens"
@@ -163,7 +164,9 @@ impl Verifier {
             Some(token) if self.settings.is_required || is_jwt(&token) => {
                 let identity = self.verify(&token)?;
                 match hint {
-                    Some(hint) if self.settings.is_required && *hint != *identity.user => Err(Denial::Mismatch),
+                    Some(hint) if self.settings.is_required && *hint != *identity.user => {
+                        Err(Denial::Mismatch)
+                    }
                     _ => Ok(identity),
                 }
             }
@@ -226,9 +229,11 @@ fn decoding_key(secret: &str, algorithm: Algorithm) -> Result<DecodingKey, Strin
         Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => {
             // A public key used as a secret is known to everybody.
             if secret.contains("-----BEGIN") {
-                return Err("REALTIME_JWT_SECRET is a PEM key, but REALTIME_JWT_ALGORITHM is for shared secrets: \
+                return Err(
+                    "REALTIME_JWT_SECRET is a PEM key, but REALTIME_JWT_ALGORITHM is for shared secrets: \
                             set it to the key's algorithm, such as RS256"
-                    .to_owned());
+                        .to_owned(),
+                );
             }
             return Ok(DecodingKey::from_secret(pem));
         }

@@ -198,7 +198,9 @@ impl Config {
     /// A sentence that says what to write instead.
     pub fn check(&self) -> Result<(), String> {
         if self.fault_injection && !self.is_insecure() {
-            return Err("REALTIME_FAULT_INJECTION works in development mode only: add --dev or unset it".to_owned());
+            return Err(
+                "REALTIME_FAULT_INJECTION works in development mode only: add --dev or unset it".to_owned()
+            );
         }
         Ok(())
     }

@@ -71,7 +71,11 @@ fn report(config: &Config, core_count: u16, driver: &DriverChoice) {
     tracing::info!(cores = core_count, driver = %driver.driver, reason = driver.reason, "reactors");
     let fixed: usize = limits::memory_bill().iter().map(|item| item.bytes).sum();
     for item in limits::memory_bill() {
-        tracing::info!(bytes_max = item.bytes * usize::from(core_count), purpose = item.purpose, "memory bill");
+        tracing::info!(
+            bytes_max = item.bytes * usize::from(core_count),
+            purpose = item.purpose,
+            "memory bill"
+        );
     }
     let sessions = config.max_connections as usize;
     tracing::info!(

@@ -106,8 +106,7 @@ impl Routes {
 }
 
 /// The page runs its own inline script and talks to its own origin, nothing else.
-const PAGE_POLICY: &str =
-    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self' ws: wss:; \
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self' ws: wss:; \
      img-src 'self' data:; base-uri 'none'; form-action 'none'";
 
 fn refusal(code: ErrorCode, message: &str) -> Response {

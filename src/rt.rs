@@ -29,7 +29,7 @@ use std::time::Duration;
 pub use doorbell::Doorbell;
 pub use driver::{Driver, DriverChoice, DriverPreference, choose_driver};
 pub use listener::{Listener, bind};
-pub use local::{Either, Latch, LocalNotify, race};
+pub use local::{Either, Latch, LocalNotify, WaitList, race};
 pub use socket::Socket;
 pub use yielding::Yield;
 
@@ -63,13 +63,14 @@ async fn make_inside<F: Future>(make: impl FnOnce() -> F) -> F::Output {
 }
 
 /// Starts a task on this core. A panic in it ends the task and is handed to `on_panic`; the reactor goes on.
-pub fn spawn(task: impl Future<Output = ()> + 'static, on_panic: impl FnOnce(Box<dyn Any + Send>) + 'static) {
-    let guarded = Guarded { task };
-    monoio::spawn(async move {
-        if let Err(panic) = guarded.await {
-            on_panic(panic);
-        }
-    });
+///
+/// `kept` is dropped with the task: for what counts tasks.
+pub fn spawn<K: Unpin + 'static>(
+    task: impl Future<Output = ()> + 'static,
+    kept: K,
+    on_panic: fn(&K, Box<dyn Any + Send>),
+) {
+    monoio::spawn(Guarded { task, kept, on_panic });
 }
 
 /// Waits; millisecond granularity.
@@ -77,21 +78,30 @@ pub async fn sleep(duration: Duration) {
     monoio::time::sleep(duration).await;
 }
 
-/// A future whose panics are values.
-struct Guarded<F> {
+/// A task whose panics end nothing but itself. Written by hand: an async block around another future
+/// holds it twice, and there is one for each connection.
+struct Guarded<F, K> {
     task: F,
+    kept: K,
+    on_panic: fn(&K, Box<dyn Any + Send>),
 }
 
-impl<F: Future<Output = ()>> Future for Guarded<F> {
-    type Output = Result<(), Box<dyn Any + Send>>;
+impl<F: Future<Output = ()>, K: Unpin> Future for Guarded<F, K> {
+    type Output = ();
 
-    #[expect(unsafe_code, reason = "structural pinning of the only field")]
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        // SAFETY: `task` is never moved out of the pinned `Guarded`, which has no `Drop`.
-        let task = unsafe { self.map_unchecked_mut(|guarded| &mut guarded.task) };
+    #[expect(unsafe_code, reason = "structural pinning of one field")]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        // SAFETY: `task` is never moved out of the pinned `Guarded`, which has no `Drop`; the other
+        // fields are `Unpin`.
+        let guarded = unsafe { self.get_unchecked_mut() };
+        // SAFETY: as above, the field is pinned as long as the whole is.
+        let task = unsafe { Pin::new_unchecked(&mut guarded.task) };
         match std::panic::catch_unwind(AssertUnwindSafe(|| task.poll(context))) {
-            Ok(poll) => poll.map(Ok),
-            Err(panic) => Poll::Ready(Err(panic)),
+            Ok(poll) => poll,
+            Err(panic) => {
+                (guarded.on_panic)(&guarded.kept, panic);
+                Poll::Ready(())
+            }
         }
     }
 }

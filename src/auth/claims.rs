@@ -19,7 +19,13 @@ pub(super) fn named(user: &str) -> Result<Identity, Denial> {
     if user.is_empty() || user.len() > USER_BYTES_MAX || user.chars().any(char::is_control) {
         return Err(Denial::Claims);
     }
-    Ok(Identity { user: user.into(), session: None, name: None, roles: Box::default(), expires_at_unix_ms: None })
+    Ok(Identity {
+        user: user.into(),
+        session: None,
+        name: None,
+        roles: Box::default(),
+        expires_at_unix_ms: None,
+    })
 }
 
 /// Reads the identity out of verified claims.
@@ -39,7 +45,10 @@ pub(super) fn identity(claims: &Claims, user_claim: Option<&str>) -> Result<Iden
         session: first(["sessionId", "sid", "jti"]).map(String::into_boxed_str),
         name: first(["displayName", "name", "username"]).map(Arc::from),
         roles: roles(claims, hasura.as_ref()),
-        expires_at_unix_ms: claims.get("exp").and_then(Value::as_f64).map(|seconds| (seconds * 1000.0) as u64),
+        expires_at_unix_ms: claims
+            .get("exp")
+            .and_then(Value::as_f64)
+            .map(|seconds| (seconds * 1000.0) as u64),
         ..identity
     })
 }

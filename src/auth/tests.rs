@@ -152,8 +152,12 @@ fn a_key_that_does_not_fit_is_refused_at_start() {
     };
     assert!(refused(&|settings| settings.secret = None).contains("--dev"));
     assert!(refused(&|settings| settings.secret = Some(String::new())).contains("empty"));
-    assert!(refused(&|settings| settings.secret = Some("-----BEGIN PUBLIC KEY-----".to_owned())).contains("RS256"));
+    assert!(
+        refused(&|settings| settings.secret = Some("-----BEGIN PUBLIC KEY-----".to_owned()))
+            .contains("RS256")
+    );
     assert!(refused(&|settings| settings.algorithm = Algorithm::RS256).contains("PEM"));
-    let hasura = verifier(|settings| settings.secret = Some(json!({"type": "HS256", "key": SECRET}).to_string()));
+    let hasura =
+        verifier(|settings| settings.secret = Some(json!({"type": "HS256", "key": SECRET}).to_string()));
     assert_eq!(user(&hasura, json!({"sub": "u1", "exp": FAR})), Ok("u1".to_owned()));
 }

@@ -65,7 +65,9 @@ pub(super) async fn run_flush<A: Application>(core: Rc<Core<A>>, give_way: Yield
                 let is_written = state.flush(FLUSH_SOCKETS_MAX, now);
                 is_written && state.outbox.letter_count() == 0
             });
-            core.room.notify();
+            if !core.is_congested() {
+                core.room.wake_all();
+            }
             if is_done {
                 break;
             }

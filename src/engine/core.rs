@@ -1,5 +1,6 @@
 //! One core: the meeting point of its tasks and its state, and what all cores share.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use super::metrics::{EngineMetrics, Rejection};
 use super::settings::{READ_BUFFER_BYTES, Settings};
 use super::state::{Deadline, State};
 use super::threads;
-use crate::rt::{self, Latch, LocalNotify, Socket};
+use crate::rt::{self, Latch, LocalNotify, Socket, WaitList};
 
 /// What all cores of an engine share: counters, limits, the addresses of the mailboxes.
 pub struct Shared<A: Application> {
@@ -94,7 +95,7 @@ pub struct Core<A: Application> {
     pub(super) earlier_deadline: LocalNotify,
     pub(super) sleeping_until_ms: Cell<u64>,
     /// Mailboxes have room again.
-    pub(super) room: LocalNotify,
+    pub(super) room: WaitList,
     /// The node goes down: tasks end.
     pub(super) stopping: Latch,
     watches: RefCell<Watches>,
@@ -153,7 +154,7 @@ impl<A: Application> Core<A> {
             flush_wanted: LocalNotify::default(),
             earlier_deadline: LocalNotify::default(),
             sleeping_until_ms: Cell::new(0),
-            room: LocalNotify::default(),
+            room: WaitList::default(),
             stopping: Latch::default(),
             watches: RefCell::default(),
             task_count: Cell::new(0),
@@ -189,23 +190,20 @@ impl<A: Application> Core<A> {
     /// Starts a task of this core. If it panics inside a turn, the state is broken and the process
     /// ends; anywhere else the task alone is lost, and with it the connection that it served.
     pub(super) fn start(self: &Rc<Self>, task: impl Future<Output = ()> + 'static) {
-        let counted = TaskCount::new(self);
-        self.start_background(async move {
-            let _counted = counted;
-            task.await;
-        });
+        rt::spawn(task, TaskCount::new(self), |counted, panic| counted.0.panicked(&*panic));
     }
 
     /// Starts a task that the end of the core does not wait for.
     pub(super) fn start_background(self: &Rc<Self>, task: impl Future<Output = ()> + 'static) {
-        let panicked = self.clone();
-        rt::spawn(task, move |panic| {
-            panicked.metrics.panics.increment();
-            if IS_IN_TURN.get() {
-                threads::give_up(panicked.id, &*panic);
-            }
-            tracing::error!(core = panicked.id.0, cause = threads::panic_text(&*panic), "a task panicked");
-        });
+        rt::spawn(task, self.clone(), |core, panic| core.panicked(&*panic));
+    }
+
+    fn panicked(&self, panic: &(dyn Any + Send)) {
+        self.metrics.panics.increment();
+        if IS_IN_TURN.get() {
+            threads::give_up(self.id, panic);
+        }
+        tracing::error!(core = self.id.0, cause = threads::panic_text(panic), "a task panicked");
     }
 
     /// Runs `parse` with the core's JSON validator, outside of a turn: what breaks here breaks one connection.
@@ -221,11 +219,9 @@ impl<A: Application> Core<A> {
         result
     }
 
-    /// Waits while so many letters wait for other cores that reading more would only pile them up.
-    pub(super) async fn wait_for_room(&self) {
-        while self.state.borrow().is_congested() {
-            self.room.notified().await;
-        }
+    /// Whether so many letters wait for other cores that reading more would only pile them up. Then wait for `room`.
+    pub(super) fn is_congested(&self) -> bool {
+        self.state.borrow().is_congested()
     }
 
     /// Puts a letter between engines into the outgoing mail.

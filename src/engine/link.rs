@@ -134,7 +134,6 @@ impl Links {
         };
         self.links.iter().enumerate().filter_map(in_use).collect()
     }
-
 }
 
 /// A surface's number as a link keeps it.

@@ -71,7 +71,15 @@ pub(super) fn serve<A: Application>(
     surface: u8,
     rest: Vec<u8>,
 ) {
-    core.start(run(core.clone(), socket, id, surface, rest));
+    let kind = core.shared.settings.surfaces[usize::from(surface)].kind;
+    let mut reader =
+        Reader { decoder: Decoder::new(Role::Server), assembler: Assembler::new(), id, surface, kind };
+    let mut rest = rest;
+    let taken = reader.take(core, &mut rest);
+    if let Taken::Move(to, passport, rest) = taken {
+        return reader.hand_over(core, socket, to, passport, rest);
+    }
+    core.start(reader.run(core.clone(), socket));
 }
 
 /// What became of a chunk of bytes.
@@ -89,41 +97,32 @@ struct Reader {
     decoder: Decoder,
     assembler: Assembler,
     id: SessionId,
+    surface: u8,
     kind: SurfaceKind,
 }
 
-/// Reads until the session or its socket ends. Woken by the socket alone; everything else closes the socket to wake it.
-async fn run<A: Application>(
-    core: Rc<Core<A>>,
-    socket: Rc<Socket>,
-    id: SessionId,
-    surface: u8,
-    rest: Vec<u8>,
-) {
-    let kind = core.shared.settings.surfaces[usize::from(surface)].kind;
-    let mut reader = Reader { decoder: Decoder::new(Role::Server), assembler: Assembler::new(), id, kind };
-    let mut taken = reader.take_rest(&core, rest);
-    loop {
-        match taken {
-            Taken::Go => {}
-            Taken::Gone => break,
-            Taken::Move(to, passport, rest) => {
-                return hand_over(&core, socket, id, surface, to, passport, rest);
+impl Reader {
+    /// Reads until the session or its socket ends. Woken by the socket alone; everything else closes
+    /// the socket to wake it. Holds as little as possible while it waits: there is one for each session.
+    async fn run<A: Application>(mut self, core: Rc<Core<A>>, socket: Rc<Socket>) {
+        loop {
+            if core.is_congested() {
+                core.room.next().await;
+                continue;
+            }
+            if socket.readable().await.is_err() {
+                break;
+            }
+            match self.read(&core, &socket) {
+                Taken::Go => {}
+                Taken::Gone => break,
+                Taken::Move(to, passport, rest) => return self.hand_over(&core, socket, to, passport, rest),
             }
         }
-        core.wait_for_room().await;
-        if socket.readable().await.is_err() {
-            break;
-        }
-        taken = reader.read(&core, &socket);
-    }
-    outlast(&core, &socket).await;
-    core.turn(|state, now| state.socket_gone(id, CloseReason::TransportLost, now));
-}
-
-impl Reader {
-    fn take_rest<A: Application>(&mut self, core: &Rc<Core<A>>, mut rest: Vec<u8>) -> Taken<A::Passport> {
-        self.take(core, &mut rest)
+        // A socket closed with unread bytes would be reset, and the close frame lost with it: what
+        // still comes is read and forgotten until the peer closes or the linger deadline cuts the connection.
+        while !is_over(&core, &socket) && socket.readable().await.is_ok() {}
+        core.turn(|state, now| state.socket_gone(self.id, CloseReason::TransportLost, now));
     }
 
     /// Reads what is there, bounded, and hands it on.
@@ -148,7 +147,7 @@ impl Reader {
     /// Decodes bytes and hands on every message in them.
     fn take<A: Application>(&mut self, core: &Rc<Core<A>>, bytes: &mut [u8]) -> Taken<A::Passport> {
         let limits = core.shared.settings.websocket_limits();
-        let Self { decoder, assembler, id, kind } = self;
+        let Self { decoder, assembler, id, kind, .. } = self;
         let mut feed = decoder.feed(bytes, &limits);
         loop {
             let flow = match feed.next() {
@@ -205,37 +204,35 @@ fn refuse<A: Application>(core: &Rc<Core<A>>, id: SessionId, violation: Violatio
     ingest::close(core, id, reason)
 }
 
-/// Reads and forgets until the peer closes or the linger deadline cuts the connection: a socket
-/// closed with unread bytes would be reset, and the close frame lost with it.
-async fn outlast<A: Application>(core: &Rc<Core<A>>, socket: &Socket) {
-    loop {
-        let is_over = core.with_read_buffer(|buffer| match socket.recv(buffer) {
-            Ok(count) => count == 0,
-            Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
-        });
-        if is_over || socket.readable().await.is_err() {
-            return;
-        }
-    }
+/// Reads and forgets what is there. `true` at the end of the stream.
+fn is_over<A: Application>(core: &Rc<Core<A>>, socket: &Socket) -> bool {
+    core.with_read_buffer(|buffer| match socket.recv(buffer) {
+        Ok(count) => count == 0,
+        Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+    })
 }
 
-fn hand_over<A: Application>(
-    core: &Rc<Core<A>>,
-    socket: Rc<Socket>,
-    id: SessionId,
-    surface: u8,
-    to: CoreId,
-    passport: A::Passport,
-    rest: Vec<u8>,
-) {
-    core.turn(|state, _| state.release_websocket(id));
-    match Rc::try_unwrap(socket) {
-        Ok(socket) => {
-            let transport = ArrivalTransport::WebSocket { fd: socket.into_fd(), rest };
-            core.post(to, Letter::Arrival(Box::new(Arrival { surface, passport, transport })));
+impl Reader {
+    fn hand_over<A: Application>(
+        self,
+        core: &Rc<Core<A>>,
+        socket: Rc<Socket>,
+        to: CoreId,
+        passport: A::Passport,
+        rest: Vec<u8>,
+    ) {
+        core.turn(|state, _| state.release_websocket(self.id));
+        match Rc::try_unwrap(socket) {
+            Ok(socket) => {
+                let transport = ArrivalTransport::WebSocket { fd: socket.into_fd(), rest };
+                core.post(
+                    to,
+                    Letter::Arrival(Box::new(Arrival { surface: self.surface, passport, transport })),
+                );
+            }
+            // Somebody still waits to write what the client did not read before it even connected.
+            Err(_) => core.shared.give_place_back(),
         }
-        // Somebody still waits to write what the client did not read before it even connected.
-        Err(_) => core.shared.give_place_back(),
     }
 }
 

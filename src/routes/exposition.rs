@@ -38,7 +38,11 @@ pub(super) fn text(
     traffic(&mut page, engines, shards);
     page.gauge("realtime_users", "Users with a session.", sum(shards, |shard| &shard.users));
     page.gauge("realtime_channels", "Channels with a member.", sum(shards, |shard| &shard.channels));
-    page.gauge("realtime_subscriptions", "Memberships of sessions.", sum(shards, |shard| &shard.subscriptions));
+    page.gauge(
+        "realtime_subscriptions",
+        "Memberships of sessions.",
+        sum(shards, |shard| &shard.subscriptions),
+    );
     page.labelled("realtime_refusals_total", "counter", "Refused requests.", "code", || {
         ErrorCode::ALL.map(|code| (code.name(), sum(shards, |shard| &shard.refusals[code as usize]))).to_vec()
     });
@@ -57,7 +61,11 @@ pub(super) fn text(
 
 fn latency(page: &mut Page, engines: &[Arc<EngineMetrics>]) {
     let name = "realtime_latency_ms";
-    page.head(name, "histogram", "From a message's arrival to the end of the turn that wrote it to a core's sockets.");
+    page.head(
+        name,
+        "histogram",
+        "From a message's arrival to the end of the turn that wrote it to a core's sockets.",
+    );
     let (mut counts, mut total_us) = ([0; LATENCY_BOUNDS_US.len() + 1], 0);
     for engine in engines {
         let (buckets, sum_us) = engine.latency.snapshot();
@@ -82,7 +90,9 @@ fn connections(page: &mut Page, engines: &[Arc<EngineMetrics>]) {
             ("polling", sum(engines, |engine| &engine.pollings)),
         ]
     });
-    page.counter("realtime_accepted_total", "TCP connections accepted.", || sum(engines, |engine| &engine.accepted));
+    page.counter("realtime_accepted_total", "TCP connections accepted.", || {
+        sum(engines, |engine| &engine.accepted)
+    });
     page.counter("realtime_opened_total", "Sessions opened.", || sum(engines, |engine| &engine.opened));
     page.counter("realtime_moved_total", "Sessions handed to their user's home core.", || {
         sum(engines, |engine| &engine.moved)
@@ -105,9 +115,11 @@ fn traffic(page: &mut Page, engines: &[Arc<EngineMetrics>], shards: &[Arc<ShardM
     page.counter("realtime_encodes_total", "Messages encoded: once each, however many receive it.", || {
         sum(shards, |shard| &shard.encodes)
     });
-    page.counter("realtime_duplicates_suppressed_total", "Retries answered with the first acknowledgement.", || {
-        sum(shards, |shard| &shard.duplicates)
-    });
+    page.counter(
+        "realtime_duplicates_suppressed_total",
+        "Retries answered with the first acknowledgement.",
+        || sum(shards, |shard| &shard.duplicates),
+    );
     page.counter("realtime_receipts_evicted_total", "Receipts forgotten before their time.", || {
         sum(shards, |shard| &shard.receipts_evicted)
     });
@@ -117,12 +129,20 @@ fn traffic(page: &mut Page, engines: &[Arc<EngineMetrics>], shards: &[Arc<ShardM
             ("out", sum(engines, |engine| &engine.bytes_out)),
         ]
     });
-    page.counter("realtime_writes_total", "Write calls for sessions.", || sum(engines, |engine| &engine.writes));
+    page.counter("realtime_writes_total", "Write calls for sessions.", || {
+        sum(engines, |engine| &engine.writes)
+    });
     page.counter("realtime_blocked_writes_total", "Write calls that were not taken whole.", || {
         sum(engines, |engine| &engine.blocked_writes)
     });
-    page.gauge("realtime_outq_bytes", "Bytes waiting for clients.", sum(engines, |engine| &engine.queued_bytes));
-    page.counter("realtime_http_requests_total", "HTTP requests.", || sum(engines, |engine| &engine.requests));
+    page.gauge(
+        "realtime_outq_bytes",
+        "Bytes waiting for clients.",
+        sum(engines, |engine| &engine.queued_bytes),
+    );
+    page.counter("realtime_http_requests_total", "HTTP requests.", || {
+        sum(engines, |engine| &engine.requests)
+    });
 }
 
 fn cores(page: &mut Page, engines: &[Arc<EngineMetrics>], shards: &[Arc<ShardMetrics>]) {
@@ -132,14 +152,19 @@ fn cores(page: &mut Page, engines: &[Arc<EngineMetrics>], shards: &[Arc<ShardMet
             page.sample(&format!("{name}{{core=\"{core}\"}}"), value);
         }
     };
-    let of_engines = |field: fn(&EngineMetrics) -> &Counter| engines.iter().map(|engine| field(engine).get()).collect();
-    let of_shards = |field: fn(&ShardMetrics) -> &Counter| shards.iter().map(|shard| field(shard).get()).collect();
+    let of_engines =
+        |field: fn(&EngineMetrics) -> &Counter| engines.iter().map(|engine| field(engine).get()).collect();
+    let of_shards =
+        |field: fn(&ShardMetrics) -> &Counter| shards.iter().map(|shard| field(shard).get()).collect();
     by_core("realtime_core_sessions", "gauge", "Sessions by home core.", of_shards(|shard| &shard.sessions));
     by_core("realtime_core_turns_total", "counter", "Inputs handled.", of_engines(|engine| &engine.turns));
     by_core("realtime_core_letters_total", "counter", "Letters handled.", of_shards(|shard| &shard.letters));
-    by_core("realtime_core_delayed_letters_total", "counter", "Times that letters waited for a full mailbox.", {
-        of_engines(|engine| &engine.delayed_letters)
-    });
+    by_core(
+        "realtime_core_delayed_letters_total",
+        "counter",
+        "Times that letters waited for a full mailbox.",
+        { of_engines(|engine| &engine.delayed_letters) },
+    );
     by_core("realtime_core_stale_letters_total", "counter", "Letters to somebody who was gone.", {
         of_shards(|shard| &shard.stale_letters)
     });

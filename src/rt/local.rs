@@ -5,7 +5,7 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Poll, Waker};
 
-/// A flag that tasks of one core wait for. Setting it wakes all of them; the first to look clears it.
+/// A flag that one task of a core waits for. It stays set until the task looks.
 #[derive(Debug, Default)]
 pub struct LocalNotify {
     is_set: Cell<bool>,
@@ -13,7 +13,7 @@ pub struct LocalNotify {
 }
 
 impl LocalNotify {
-    /// Sets the flag and wakes whoever waits.
+    /// Sets the flag and wakes the task.
     pub fn notify(&self) {
         self.is_set.set(true);
         for waker in self.waiting.borrow_mut().drain(..) {
@@ -31,6 +31,36 @@ impl LocalNotify {
             if !waiting.iter().any(|waker| waker.will_wake(context.waker())) {
                 waiting.push(context.waker().clone());
             }
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+/// Tasks of one core that wait for the next time that something happens. What happened before is nobody's business.
+#[derive(Debug, Default)]
+pub struct WaitList {
+    times: Cell<u64>,
+    waiting: RefCell<Vec<Waker>>,
+}
+
+impl WaitList {
+    /// It happened: everyone who waits goes on.
+    pub fn wake_all(&self) {
+        self.times.set(self.times.get() + 1);
+        for waker in self.waiting.borrow_mut().drain(..) {
+            waker.wake();
+        }
+    }
+
+    /// Waits for the next time.
+    pub async fn next(&self) {
+        let seen = self.times.get();
+        poll_fn(|context| {
+            if self.times.get() != seen {
+                return Poll::Ready(());
+            }
+            self.waiting.borrow_mut().push(context.waker().clone());
             Poll::Pending
         })
         .await;
