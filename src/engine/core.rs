@@ -247,6 +247,15 @@ impl<A: Application> Core<A> {
         WatchGuard { core: self.clone(), place }
     }
 
+    /// Ends reading on every watched connection: what waits for requests closes, what waits for an answer still gets it.
+    pub(super) fn stop_reading(&self) {
+        for watch in self.watches.borrow().list.iter().flatten() {
+            if let Some(socket) = watch.socket.upgrade() {
+                socket.shutdown_read();
+            }
+        }
+    }
+
     /// Looks at one watched connection; `true` if it is to be looked at again.
     pub(super) fn check_watch(&self, place: u32, now: Now) -> bool {
         let mut watches = self.watches.borrow_mut();

@@ -8,8 +8,8 @@ use protocol::websocket::frame::{Opcode, push_close, push_deflated_frame, push_f
 use protocol::websocket::{CloseCode, Decoder, Event, Limits, Role};
 
 use super::application::Application;
-use super::core::Core;
-use crate::rt::{self, Socket};
+use super::core::{Core, WatchGuard};
+use crate::rt::Socket;
 
 /// What is sent back, and how.
 struct Echo {
@@ -23,6 +23,7 @@ struct Echo {
 pub(super) async fn run<A: Application>(
     core: Rc<Core<A>>,
     socket: Rc<Socket>,
+    _watch: WatchGuard<A>,
     is_deflated: bool,
     mut bytes: Vec<u8>,
 ) {
@@ -38,7 +39,7 @@ pub(super) async fn run<A: Application>(
         if !goes_on {
             return socket.shutdown_write();
         }
-        if let rt::Either::Right(()) = rt::race(socket.readable(), core.stopping.wait()).await {
+        if socket.readable().await.is_err() {
             return;
         }
         bytes = core.with_read_buffer(|buffer| match socket.recv(buffer) {

@@ -18,7 +18,7 @@ use super::metrics::Rejection;
 use super::requests::{self, Outcome};
 use super::settings::{KEEP_ALIVE_MS, REQUEST_TIMEOUT_MS};
 use super::websocket;
-use crate::rt::{self, Either, Socket};
+use crate::rt::Socket;
 
 /// Starts serving a connection. `bytes` were read from it already; `hops` cores passed it on.
 pub(super) fn serve<A: Application>(core: &Rc<Core<A>>, socket: Socket, bytes: Vec<u8>, hops: u8) {
@@ -241,7 +241,7 @@ fn error_response(error: HttpError) -> Response {
     )
 }
 
-/// Reads once, waiting if nothing is there. The end of the stream is an error, and so is the end of the node.
+/// Reads once, waiting if nothing is there. The end of the stream is an error.
 async fn read_some<A: Application>(core: &Rc<Core<A>>, socket: &Rc<Socket>) -> io::Result<Vec<u8>> {
     loop {
         let read = core.with_read_buffer(|buffer| socket.recv(buffer).map(|count| buffer[..count].to_vec()));
@@ -254,10 +254,7 @@ async fn read_some<A: Application>(core: &Rc<Core<A>>, socket: &Rc<Socket>) -> i
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }
-        match rt::race(socket.readable(), core.stopping.wait()).await {
-            Either::Left(ready) => ready?,
-            Either::Right(()) => return Err(io::ErrorKind::ConnectionAborted.into()),
-        }
+        socket.readable().await?;
     }
 }
 

@@ -143,6 +143,7 @@ async fn serve<A: Application>(
     stopped.await;
     core.stopping.set();
     core.turn(|state, now| state.end_all(now));
+    core.stop_reading();
     wait_for_tasks(&core).await;
     Ok(())
 }

@@ -18,7 +18,7 @@ use super::requests::{open_packet, random_secret};
 use super::settings::{READS_PER_TURN_MAX, UPGRADE_TIMEOUT_MS};
 use super::state::Flow;
 use super::{SurfaceKind, echo, ingest, link};
-use crate::rt::{self, Socket};
+use crate::rt::Socket;
 
 /// What a WebSocket was opened for.
 pub(super) enum Purpose<A: Application> {
@@ -57,8 +57,8 @@ pub(super) fn begin<A: Application>(
             core.start(probe(core.clone(), socket, watch, id, surface, rest));
         }
         Purpose::Echo { is_deflated } => {
-            drop(watch);
-            core.start(echo::run(core.clone(), socket, is_deflated, rest));
+            watch.set(None);
+            core.start(echo::run(core.clone(), socket, watch, is_deflated, rest));
         }
     }
 }
@@ -260,12 +260,14 @@ async fn probe<A: Application>(
             }
             Probed::Failed => break,
         }
-        let ready = rt::race(socket.readable(), core.stopping.wait()).await;
+        if socket.readable().await.is_err() {
+            break;
+        }
         rest = core.with_read_buffer(|buffer| match socket.recv(buffer) {
             Ok(count) => buffer[..count].to_vec(),
             Err(_) => Vec::new(),
         });
-        if rest.is_empty() || matches!(ready, rt::Either::Right(())) {
+        if rest.is_empty() {
             break;
         }
     }

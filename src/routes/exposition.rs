@@ -163,7 +163,7 @@ fn cores(page: &mut Page, engines: &[Arc<EngineMetrics>], shards: &[Arc<ShardMet
         "realtime_core_delayed_letters_total",
         "counter",
         "Times that letters waited for a full mailbox.",
-        { of_engines(|engine| &engine.delayed_letters) },
+        of_engines(|engine| &engine.delayed_letters),
     );
     by_core("realtime_core_stale_letters_total", "counter", "Letters to somebody who was gone.", {
         of_shards(|shard| &shard.stale_letters)

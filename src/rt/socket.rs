@@ -72,6 +72,11 @@ impl Socket {
         self.shutdown(libc::SHUT_WR);
     }
 
+    /// Ends reading: a task that waits for this socket wakes up and reads the end, but may still write.
+    pub fn shutdown_read(&self) {
+        self.shutdown(libc::SHUT_RD);
+    }
+
     /// Ends both directions: a task that waits for this socket wakes up and reads the end.
     pub fn shutdown_both(&self) {
         self.shutdown(libc::SHUT_RDWR);
