@@ -57,12 +57,12 @@ pub(super) async fn run_flush<A: Application>(core: Rc<Core<A>>, give_way: Yield
     loop {
         core.flush_wanted.notified().await;
         loop {
-            let is_done = core.turn(|state, now| {
+            let is_done = core.turn(|state, _| {
                 state.outbox.deliver();
                 if state.outbox.letter_count() > 0 {
                     core.metrics.delayed_letters.increment();
                 }
-                let is_written = state.flush(FLUSH_SOCKETS_MAX, now);
+                let is_written = state.flush(FLUSH_SOCKETS_MAX);
                 is_written && state.outbox.letter_count() == 0
             });
             if !core.is_congested() {

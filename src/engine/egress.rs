@@ -1,6 +1,7 @@
 //! The way out: frames of a turn become at most one write per socket. What a socket does not take
 //! waits in its backlog, bounded in bytes.
 
+use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 
@@ -21,7 +22,12 @@ struct Node {
 /// Which sessions have something to be written, in the order in which they got it.
 #[derive(Debug, Default)]
 pub(super) struct Egress {
-    dirty: std::collections::VecDeque<u32>,
+    dirty: VecDeque<u32>,
+    /// How many sessions were ever put into `dirty`, and taken out of it.
+    queued_count: u64,
+    taken_count: u64,
+    /// When messages came in, and how many sessions must be taken out until each is written.
+    marks: VecDeque<(u64, u64)>,
     nodes: Vec<Node>,
     gathered: Vec<u8>,
     /// Sockets that did not take all: each wants a task that waits until it does.
@@ -45,6 +51,7 @@ impl Egress {
         let Some(pending) = &mut link.pending else {
             link.pending = Some(Pending { first: frame, more: (NONE, NONE) });
             self.dirty.push_back(slot);
+            self.queued_count += 1;
             return;
         };
         let last = match pending.more.1 {
@@ -68,7 +75,20 @@ impl Egress {
 
     /// The next session with something to be written.
     pub(super) fn next_dirty(&mut self) -> Option<u32> {
-        self.dirty.pop_front()
+        let slot = self.dirty.pop_front()?;
+        self.taken_count += 1;
+        Some(slot)
+    }
+
+    /// Notes that a message that came in at `received_us` is among what is pending now.
+    pub(super) fn mark(&mut self, received_us: u64) {
+        self.marks.push_back((received_us, self.queued_count));
+    }
+
+    /// Takes the marks of messages that have been written to every session they were for.
+    pub(super) fn take_written_mark(&mut self) -> Option<u64> {
+        let (received_us, _) = self.marks.pop_front_if(|(_, count)| *count <= self.taken_count)?;
+        Some(received_us)
     }
 
     /// Whether nothing waits to be written. Then the frames may be forgotten.

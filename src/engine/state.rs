@@ -94,8 +94,6 @@ pub(super) struct State<A: Application> {
     shared: Arc<Shared<A>>,
     metrics: Arc<EngineMetrics>,
     egress_limits: EgressLimits,
-    /// When messages that wait to be written came in.
-    latency_marks: Vec<u64>,
 }
 
 impl<A: Application> State<A> {
@@ -117,7 +115,6 @@ impl<A: Application> State<A> {
             metrics: shared.metrics[core.index()].clone(),
             settings,
             shared,
-            latency_marks: Vec::new(),
         }
     }
 
@@ -557,7 +554,7 @@ impl<A: Application> State<A> {
         loop {
             self.collect_frames();
             self.post_app_mail();
-            self.latency_marks.extend(self.out.take_latency_marks());
+            self.out.take_latency_marks().for_each(|received_us| self.egress.mark(received_us));
             let closes: Vec<_> = self.out.take_closes().collect();
             if closes.is_empty() {
                 break;
@@ -567,7 +564,7 @@ impl<A: Application> State<A> {
             }
         }
         if self.out.arena_bytes() > ARENA_BYTES_MAX {
-            self.flush(usize::MAX, now);
+            self.flush(usize::MAX);
         }
     }
 
@@ -590,20 +587,21 @@ impl<A: Application> State<A> {
     }
 
     /// Writes to at most `sockets_max` sockets. Returns whether everything is written.
-    pub(super) fn flush(&mut self, sockets_max: usize, now: Now) -> bool {
+    pub(super) fn flush(&mut self, sockets_max: usize) -> bool {
         for _ in 0..sockets_max {
             let Some(slot) = self.egress.next_dirty() else { break };
             let id = self.links.id_at(slot);
             self.write(id);
+        }
+        let written_us = self.shared.now().monotonic_us;
+        while let Some(received_us) = self.egress.take_written_mark() {
+            self.metrics.latency.observe(written_us.saturating_sub(received_us));
         }
         if !self.egress.is_clean() {
             return false;
         }
         self.egress.reset();
         self.out.clear_frames();
-        for received_us in self.latency_marks.drain(..) {
-            self.metrics.latency.observe(now.monotonic_us.saturating_sub(received_us));
-        }
         true
     }
 
