@@ -19,7 +19,7 @@ pub use mail::{Mail, MailClass};
 pub use metrics::ShardMetrics;
 pub use outputs::{FrameRef, Outputs};
 pub use placement::Placement;
-pub use shard::{Event, Identity, Shard};
+pub use shard::{Event, Holdings, Identity, Shard};
 pub use wheel::Wheel;
 
 /// The time of one turn, read once by the shell and handed to everything in it.

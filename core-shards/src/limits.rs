@@ -29,6 +29,10 @@ impl Default for Limits {
 /// How long an expired session may go on while it fetches a new token, in milliseconds.
 pub const EXPIRY_GRACE_MS: u64 = 60_000;
 
+/// Deadlines of sessions that are gone that one core keeps beside two for each of its sessions. Reached: they are
+/// swept out.
+pub const DEADLINES_VOID_MAX: usize = 4_096;
+
 /// Members listed by `channel:members` in a channel of up to this many; a larger one lists
 /// [`MEMBERS_SAMPLED`] of them. The `total` field always tells the true number.
 pub const MEMBERS_LISTED_MAX: usize = 1_000;

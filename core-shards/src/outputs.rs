@@ -156,6 +156,83 @@ fn append(arena: Arena, bytes: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -
     FrameRef { arena, start, end: length(bytes) }
 }
 
-fn length<T>(list: &Vec<T>) -> u32 {
+fn length<T>(list: &[T]) -> u32 {
     u32::try_from(list.len()).expect("a turn's output is bounded far below 4 GiB")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: SessionId = SessionId { slot: 1, generation: 9 };
+
+    /// Takes everything as (bytes, slots).
+    fn taken(outputs: &mut Outputs<&str>) -> Vec<(Vec<u8>, Vec<u32>)> {
+        let mut frames = Vec::new();
+        outputs.take_deliveries(|frame, slots| frames.push((frame, slots.to_vec())));
+        frames.into_iter().map(|(frame, slots)| (outputs.bytes(frame).to_vec(), slots)).collect()
+    }
+
+    #[test]
+    fn frames_come_out_in_the_order_in_which_they_went_in() {
+        let mut outputs = Outputs::<&str>::default();
+        outputs.send(ONE, |frame| frame.extend(b"for one"));
+        outputs.broadcast(b"for all", &[1, 2, 3]);
+        outputs.send(ONE, |frame| frame.extend(b"again"));
+        outputs.broadcast(b"once more", &[2]);
+        let expected: [(&[u8], &[u32]); 4] =
+            [(b"for one", &[1]), (b"for all", &[1, 2, 3]), (b"again", &[1]), (b"once more", &[2])];
+        assert_eq!(taken(&mut outputs), expected.map(|(bytes, slots)| (bytes.to_vec(), slots.to_vec())));
+        assert!(taken(&mut outputs).is_empty());
+    }
+
+    #[test]
+    fn frames_of_one_channel_stand_side_by_side_whatever_comes_between() {
+        let mut outputs = Outputs::<&str>::default();
+        outputs.broadcast(b"first", &[1, 2]);
+        outputs.send(ONE, |frame| frame.extend(b"between"));
+        outputs.broadcast(b"second", &[1, 2]);
+        let mut shared = Vec::new();
+        outputs.take_deliveries(|frame, _| shared.push(frame));
+        shared.retain(|frame| frame.arena == Arena::Shared);
+        assert_eq!(shared[0].end, shared[1].start);
+        let both = FrameRef { end: shared[1].end, ..shared[0] };
+        assert_eq!(outputs.bytes(both), b"firstsecond");
+    }
+
+    #[test]
+    fn a_message_for_nobody_costs_nothing() {
+        let mut outputs = Outputs::<&str>::default();
+        outputs.broadcast(b"unheard", &[]);
+        assert_eq!(outputs.arena_bytes(), 0);
+        assert!(taken(&mut outputs).is_empty());
+    }
+
+    #[test]
+    fn frames_stay_readable_until_they_are_cleared_and_a_burst_gives_its_memory_back() {
+        let mut outputs = Outputs::<&str>::default();
+        outputs.broadcast(&[7; 1 << 20], &[1]);
+        let mut kept = None;
+        outputs.take_deliveries(|frame, _| kept = Some(frame));
+        outputs.send(ONE, |frame| frame.extend(b"later"));
+        assert_eq!(kept.map(|frame| outputs.bytes(frame).len()), Some(1 << 20));
+        assert_eq!(outputs.arena_bytes(), (1 << 20) + 5);
+        outputs.clear_frames();
+        assert_eq!(outputs.arena_bytes(), 0);
+        assert!(outputs.shared.capacity() <= 128 * 1024, "{}", outputs.shared.capacity());
+    }
+
+    #[test]
+    fn mail_closes_and_marks_are_taken_once_and_in_order() {
+        let mut outputs = Outputs::default();
+        outputs.mail(CoreId(1), "first");
+        outputs.mail(CoreId(0), "second");
+        outputs.close(ONE, CloseReason::TokenExpired);
+        outputs.mark_latency(17);
+        assert_eq!(outputs.take_mail().collect::<Vec<_>>(), [(CoreId(1), "first"), (CoreId(0), "second")]);
+        assert_eq!(outputs.take_closes().collect::<Vec<_>>(), [(ONE, CloseReason::TokenExpired)]);
+        assert_eq!(outputs.take_latency_marks().collect::<Vec<_>>(), [17]);
+        assert_eq!(outputs.take_mail().count() + outputs.take_closes().count(), 0);
+        assert_eq!(outputs.take_latency_marks().count(), 0);
+    }
 }

@@ -15,7 +15,7 @@ pub struct Placement {
 
 impl Placement {
     /// A placement over `core_count` cores (at least one), keyed by two random words.
-    pub fn new(core_count: u16, key: (u64, u64)) -> Self {
+    pub const fn new(core_count: u16, key: (u64, u64)) -> Self {
         assert!(core_count > 0, "a node has at least one core");
         Self { key, core_count }
     }
@@ -55,7 +55,7 @@ impl Placement {
 
     fn core(&self, hash: u64) -> CoreId {
         // Multiply-shift: the upper bits choose the core without a division.
-        CoreId((u128::from(hash) * u128::from(self.core_count) >> 64) as u16)
+        CoreId(((u128::from(hash) * u128::from(self.core_count)) >> 64) as u16)
     }
 
     fn hash_with(&self, domain: u8, name: &str) -> u64 {
@@ -83,6 +83,41 @@ mod tests {
             users_of_core[placement.home_of_user(&format!("user-{number}")).index()] += 1;
         }
         assert!(users_of_core.iter().all(|count| (2_250..2_750).contains(count)), "{users_of_core:?}");
+    }
+
+    #[test]
+    fn every_core_knows_the_same_homes_and_strangers_cannot_guess_them() {
+        let (one, same, other) =
+            (Placement::new(8, (1, 2)), Placement::new(8, (1, 2)), Placement::new(8, (1, 3)));
+        let homes = |placement: Placement| {
+            (0..64).map(|number| placement.home_of_channel(&number.to_string())).collect::<Vec<_>>()
+        };
+        assert_eq!(homes(one), homes(same));
+        assert_ne!(homes(one), homes(other));
+        assert_ne!(one.hash("a"), other.hash("a"));
+        assert_ne!(one.fingerprint(&["a"]), other.fingerprint(&["a"]));
+    }
+
+    #[test]
+    fn every_home_is_a_core_of_the_node() {
+        for core_count in [1, 2, 3, 5, 64, u16::MAX] {
+            let placement = Placement::new(core_count, (3, 4));
+            for number in 0..1_000 {
+                let name = number.to_string();
+                assert!(placement.home_of_user(&name).0 < core_count);
+                assert!(placement.home_of_channel(&name).0 < core_count);
+            }
+        }
+    }
+
+    #[test]
+    fn a_user_and_a_channel_of_the_same_name_are_placed_apart() {
+        let placement = Placement::new(64, (1, 2));
+        let apart = |number: &u32| {
+            let name = number.to_string();
+            placement.home_of_user(&name) != placement.home_of_channel(&name)
+        };
+        assert!((0..100).filter(apart).count() > 90);
     }
 
     #[test]

@@ -14,12 +14,16 @@
 
 mod access;
 mod connect;
+mod expiry;
+mod holdings;
 mod homes;
 mod membership;
 mod publish;
 mod receipts;
 mod rooms;
 mod sessions;
+#[cfg(test)]
+mod trial;
 mod users;
 
 use std::collections::VecDeque;
@@ -45,6 +49,7 @@ use sessions::Sessions;
 use users::Users;
 
 pub use connect::Identity;
+pub use holdings::Holdings;
 
 /// Granularity of a shard's own deadlines, in milliseconds.
 const TICK_MS: u64 = 64;
@@ -259,5 +264,93 @@ impl Shard {
             None if refusal.code == ErrorCode::UnknownEvent => {}
             None => out.send(session, |frame| event::push_error(frame, &failure, now.unix_ms)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::trial::Trial;
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_an_acknowledgement_where_one_is_wanted_and_an_error_elsewhere() {
+        let mut trial = Trial::new(Limits { channels_per_session_max: 1, ..Limits::default() });
+        let session = trial.connect(0, "7", None);
+        trial.event(session, r#"["channel:join",{"channelId":"a"}]"#, None);
+        let mut check = |text: &str, family: &str, code: &str, message: &str, event: &str, channel: &str| {
+            let failure = format!(r#"{{"code":"{code}","message":"{message}"}}"#);
+            let acknowledged = trial.event(session, text, Some(12));
+            assert_eq!(acknowledged, [format!(r#"4312[{{"success":false,"error":{failure}}}]"#)], "{text}");
+            let error = format!(
+                r#"42["error",{{"type":"{family}","code":"{code}","message":"{message}","event":"{event}"{channel},"timestamp":{}}}]"#,
+                trial.now.unix_ms
+            );
+            assert_eq!(trial.event(session, text, None), [error], "{text}");
+        };
+        let send = r#"["message:send",{"channelId":"b","content":"x"}]"#;
+        let not_joined = "join the channel before you send to it";
+        check(send, "state", "NOT_JOINED", not_joined, "message:send", r#","channelId":"b""#);
+        let join = r#"["channel:join",{"roomName":"channel:b"}]"#;
+        let too_many = "too many channels: leave one first";
+        check(join, "state", "MAX_ROOMS_EXCEEDED", too_many, "channel:join", r#","channelId":"b""#);
+        let other = r#"["channel:join",{"channelId":"user:8"}]"#;
+        let denied = "you are not in this room";
+        check(
+            other,
+            "authorization",
+            "ROOM_ACCESS_DENIED",
+            denied,
+            "channel:join",
+            r#","channelId":"user:8""#,
+        );
+        let nothing = r#"["channel:leave",{}]"#;
+        check(nothing, "validation", "VALIDATION_ERROR", "channelId is required", "channel:leave", "");
+        let token = r#"["auth:refresh",{"token":"x"}]"#;
+        check(token, "server", "INTERNAL_ERROR", "the token was not verified", "auth:refresh", "");
+    }
+
+    #[test]
+    fn an_unknown_event_is_refused_only_where_somebody_waits() {
+        let mut trial = Trial::new(Limits::default());
+        let session = trial.connect(0, "7", None);
+        for text in [r#"["typing:novel",{}]"#, "[7]", r#"["",1]"#] {
+            assert!(trial.event(session, text, None).is_empty(), "{text}");
+            let refused =
+                r#"430[{"success":false,"error":{"code":"UNKNOWN_EVENT","message":"unknown event"}}]"#;
+            assert_eq!(trial.event(session, text, Some(0)), [refused], "{text}");
+        }
+    }
+
+    #[test]
+    fn inputs_for_a_session_that_is_not_there_do_nothing() {
+        let mut trial = Trial::new(Limits::default());
+        let session = trial.connect(3, "7", None);
+        let former = SessionId { generation: session.generation + 1, ..session };
+        let absent = SessionId { slot: 9, generation: 0 };
+        for stranger in [former, absent] {
+            assert!(trial.event(stranger, r#"["ping"]"#, Some(1)).is_empty());
+            assert!(trial.refresh(stranger, "7", None, Some(1)).is_empty());
+            trial.disconnect(stranger);
+        }
+        assert!(trial.shard.is_connected(session));
+        assert_eq!(trial.event(session, r#"["ping"]"#, Some(1)).len(), 1);
+    }
+
+    #[test]
+    fn everything_is_forgotten_when_everybody_is_gone() {
+        let mut trial = Trial::new(Limits::default());
+        let mut sessions = Vec::new();
+        for slot in 0..10 {
+            let session = trial.connect(slot, &format!("user-{}", slot / 2), None);
+            trial.event(session, r#"["channel:join",{"channelId":"a"}]"#, None);
+            trial.event(session, &format!(r#"["channel:join",{{"channelId":"b{slot}"}}]"#), None);
+            sessions.push(session);
+        }
+        let holdings = trial.shard.holdings();
+        assert_eq!((holdings.sessions, holdings.users, holdings.rooms, holdings.homes), (10, 5, 11, 11));
+        for session in sessions {
+            trial.disconnect(session);
+        }
+        assert_eq!(trial.shard.holdings(), Holdings::default());
     }
 }

@@ -1,7 +1,7 @@
 //! A hashed timing wheel: deadlines of one core at a few nanoseconds and 24 bytes each.
 //!
-//! Entries are never cancelled. Whoever armed one checks, when it fires, whether it still means
-//! something; that is cheaper than finding it again, and exact because a deadline only ever moves back.
+//! Single entries are never cancelled. Whoever armed one checks, when it fires, whether it still means
+//! something; that is cheaper than finding it again. When too many mean nothing any more, [`Wheel::retain`] sweeps.
 
 /// Slots of the wheel. Deadlines further away than `SLOT_COUNT` ticks stay for more rounds.
 const SLOT_COUNT: u64 = 512;
@@ -34,6 +34,15 @@ impl<T> Wheel<T> {
         let tick = deadline_ms.div_ceil(self.tick_ms).max(self.next_tick);
         self.slots[(tick % SLOT_COUNT) as usize].push((tick, entry));
         self.entry_count += 1;
+    }
+
+    /// Drops every entry that `keep` refuses. Costs a walk over all of them.
+    pub fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
+        for slot in &mut self.slots {
+            slot.retain(|(_, entry)| keep(entry));
+            slot.shrink_to_fit();
+        }
+        self.entry_count = self.slots.iter().map(Vec::len).sum();
     }
 
     /// Hands out every entry whose deadline is not after `now_ms`.
@@ -123,6 +132,17 @@ mod tests {
         assert!(wheel.next_deadline_ms() <= Some(9_000));
         wheel.arm(1_500, 1);
         assert_eq!(wheel.next_deadline_ms(), Some(1_500));
+    }
+
+    #[test]
+    fn swept_entries_do_not_fire() {
+        let mut wheel = Wheel::new(10, 0);
+        for deadline in 0..2_000 {
+            wheel.arm(deadline * 10, deadline);
+        }
+        wheel.retain(|deadline| deadline % 500 == 0);
+        assert_eq!(wheel.entry_count(), 4);
+        assert_eq!(fired(&mut wheel, 1_000_000), [0, 500, 1_000, 1_500]);
     }
 
     #[test]

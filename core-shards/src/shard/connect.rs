@@ -5,13 +5,12 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use protocol::chat::event::{self, Failure, Introduction};
-use protocol::codes::{CloseReason, ErrorCode};
+use protocol::codes::ErrorCode;
 
+use super::Shard;
 use super::sessions::Session;
-use super::{Deadline, Shard};
 use crate::Now;
 use crate::ids::{MessageId, SessionId, UserId};
-use crate::limits::{EXPIRY_GRACE_MS, Expiry};
 use crate::outputs::Outputs;
 
 /// Who a verified token says that a session belongs to.
@@ -39,6 +38,7 @@ impl Shard {
                 ticket: 0,
                 memberships: SmallVec::new(),
                 expires_at_ms: u64::MAX,
+                looked_at_ms: u64::MAX,
                 name: identity.name.clone(),
             },
         );
@@ -111,41 +111,6 @@ impl Shard {
         }
     }
 
-    /// The token's time, or the grace after it, is over.
-    pub(super) fn token_expired(&mut self, id: SessionId, now: Now, out: &mut Outputs) {
-        let Some(session) = self.sessions.get(id) else { return };
-        let now_ms = now.monotonic_ms();
-        if session.expires_at_ms > now_ms {
-            // Refreshed since; its later deadline is on the wheel.
-            return;
-        }
-        if session.expires_at_ms + EXPIRY_GRACE_MS <= now_ms {
-            return out.close(id, CloseReason::TokenExpired);
-        }
-        self.deadlines.arm(session.expires_at_ms + EXPIRY_GRACE_MS, Deadline::TokenExpiry(id));
-        self.metrics.refusals[ErrorCode::TokenExpired as usize].increment();
-        let failure = Failure {
-            code: ErrorCode::TokenExpired,
-            message: "the token expired: send auth:refresh within 60 s",
-            event: "auth:refresh",
-            channel: None,
-            retry_after_s: None,
-        };
-        out.send(id, |frame| event::push_error(frame, &failure, now.unix_ms));
-    }
-
-    /// Deadlines run on the monotonic clock from here on: a jump of the wall clock expires nobody.
-    fn watch_expiry(&mut self, id: SessionId, identity: &Identity, now: Now) {
-        let (Some(expires_at), Expiry::Disconnect) = (identity.expires_at_unix_ms, self.limits.expiry) else {
-            return;
-        };
-        let expires_at_ms = now.monotonic_ms() + expires_at.saturating_sub(now.unix_ms);
-        if let Some(session) = self.sessions.get_mut(id) {
-            session.expires_at_ms = expires_at_ms;
-        }
-        self.deadlines.arm(expires_at_ms, Deadline::TokenExpiry(id));
-    }
-
     /// The public id of a session: derived from its place under the node's secret key, so it needs no memory.
     fn socket_id(&self, id: SessionId) -> MessageId {
         let place = format!("{}:{}:{}", self.core.0, id.slot, id.generation);
@@ -166,5 +131,52 @@ fn introduction<'a>(identity: &'a Identity, socket_id: &'a str) -> Introduction<
         name: identity.name.as_deref(),
         roles: &identity.roles,
         expires_at_ms: identity.expires_at_unix_ms,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::trial::Trial;
+    use crate::limits::Limits;
+
+    #[test]
+    fn sessions_of_one_user_have_different_ids() {
+        let mut trial = Trial::new(Limits::default());
+        let (one, other) = (trial.connect(0, "7", None), trial.connect(1, "7", None));
+        let (one, other) = (trial.shard.socket_id(one), trial.shard.socket_id(other));
+        assert_ne!(one, other);
+        assert_eq!(trial.shard.holdings().users, 1);
+    }
+
+    #[test]
+    fn a_refresh_answers_with_the_identity_of_the_token() {
+        let mut trial = Trial::new(Limits::default());
+        let session = trial.connect(0, "7", None);
+        let sid = trial.shard.socket_id(session);
+        let who = format!(
+            r#"{{"userId":"7","sessionId":"{}","rooms":["user:7"],"user":{{"id":"7"}},"roles":[],"expiresAt":{}}}"#,
+            sid.as_str(),
+            trial.now.unix_ms + 5
+        );
+        let heard = trial.refresh(session, "7", Some(5), Some(4));
+        let acknowledged = format!(r#"434[{{"success":true,"data":{who}}}]"#);
+        assert_eq!(heard, [format!(r#"42["authenticated",{who}]"#), acknowledged]);
+    }
+
+    #[test]
+    fn a_refresh_with_the_token_of_somebody_else_is_refused_and_changes_nothing() {
+        let mut trial = Trial::new(Limits::default());
+        let session = trial.connect(0, "7", None);
+        let code = r#""code":"AUTHENTICATION_FAILED","message":"the token belongs to another user""#;
+        let error = format!(
+            r#"42["error",{{"type":"auth",{code},"event":"auth:refresh","timestamp":{}}}]"#,
+            trial.now.unix_ms
+        );
+        let auth_error = format!(r#"42["auth:error",{{{code}}}]"#);
+        let acknowledged = format!(r#"431[{{"success":false,"error":{{{code}}}}}]"#);
+        assert_eq!(trial.refresh(session, "8", None, Some(1)), [auth_error, error, acknowledged]);
+        assert_eq!(trial.refresh(session, "8", None, None).len(), 2);
+        assert_eq!(trial.event(session, r#"["channel:join",{"channelId":"user:7"}]"#, None).len(), 2);
+        assert_eq!(trial.closes(), []);
     }
 }

@@ -242,3 +242,50 @@ impl SplitMix {
         mixed ^ mixed >> 31
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::trial::Trial;
+    use super::*;
+    use crate::limits::Limits;
+
+    fn join(trial: &mut Trial, number: usize) -> String {
+        let session = trial.connect(u32::try_from(number).unwrap(), &format!("user-{number}"), None);
+        trial.event(session, r#"["channel:join",{"channelId":"a"}]"#, None).swap_remove(1)
+    }
+
+    #[test]
+    fn a_large_channel_lists_a_sample_and_the_true_total() {
+        let mut trial = Trial::new(Limits::default());
+        let count = |list: &str| list.matches(r#""status":"#).count();
+        for number in 1..MEMBERS_LISTED_MAX {
+            join(&mut trial, number);
+        }
+        let whole = join(&mut trial, MEMBERS_LISTED_MAX);
+        assert_eq!(count(&whole), MEMBERS_LISTED_MAX);
+        assert!(whole.ends_with(r#""total":1000}]"#));
+        let sampled = join(&mut trial, MEMBERS_LISTED_MAX + 1);
+        assert_eq!(count(&sampled), MEMBERS_SAMPLED);
+        assert!(sampled.ends_with(r#""total":1001}]"#));
+    }
+
+    #[test]
+    fn times_go_on_rising_when_the_clock_goes_back() {
+        let mut home = Home::new("a".into(), Epoch::from_random(1));
+        let mut time = |unix_ms| home.next_receipt(0, Now { monotonic_us: 0, unix_ms }).timestamp_ms;
+        assert_eq!(
+            [time(1_000), time(1_000), time(400), time(2_000), time(1_999)],
+            [1_000, 1_001, 1_002, 2_000, 2_001]
+        );
+    }
+
+    #[test]
+    fn a_channel_that_was_forgotten_begins_another_epoch() {
+        let (mut homes, placement) = (Homes::new(7), Placement::new(1, (1, 2)));
+        let channel: ChannelName = "a".into();
+        let first = homes.find_or_insert(&channel, &placement).epoch;
+        assert_eq!(homes.find_or_insert(&channel, &placement).epoch, first);
+        homes.remove(&channel, &placement);
+        assert_ne!(homes.find_or_insert(&channel, &placement).epoch, first);
+    }
+}

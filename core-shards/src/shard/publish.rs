@@ -114,3 +114,42 @@ fn is_longer(content: Json<'_>, chars_max: usize) -> bool {
     content.as_raw().len() - 2 > chars_max
         && content.as_str().is_some_and(|text| text.chars().count() > chars_max)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::trial::Trial;
+    use crate::limits::{Limits, RETRIES_WAITING_MAX};
+
+    #[test]
+    fn the_length_of_content_is_counted_in_characters() {
+        let mut trial = Trial::new(Limits { message_chars_max: 3, ..Limits::default() });
+        let session = trial.connect(0, "7", None);
+        trial.event(session, r#"["channel:join",{"channelId":"a"}]"#, None);
+        let mut check = |content: &str, is_accepted: bool| {
+            let text = format!(r#"["message:send",{{"channelId":"a","content":"{content}"}}]"#);
+            let heard = trial.event(session, &text, Some(1)).concat();
+            assert_eq!(heard.contains(r#""success":true"#), is_accepted, "{content}");
+            assert_eq!(heard.contains("PAYLOAD_TOO_LARGE"), !is_accepted, "{content}");
+        };
+        check("abc", true);
+        check("abcd", false);
+        check("é€😀", true);
+        check("é€😀x", false);
+        check(r"\u00e9\n\ud83d\ude00", true);
+        check(r"\u00e9\n\ud83d\ude00x", false);
+    }
+
+    #[test]
+    fn a_retry_is_answered_with_the_first_receipt_and_not_delivered() {
+        let mut trial = Trial::new(Limits::default());
+        let session = trial.connect(0, "7", None);
+        trial.event(session, r#"["channel:join",{"channelId":"a"}]"#, None);
+        let send = r#"["message:send",{"channelId":"a","content":"x","clientMessageId":"k"}]"#;
+        let first = trial.event(session, send, Some(1));
+        assert_eq!(first.len(), 2, "the message and its acknowledgement");
+        for _ in 0..2 * RETRIES_WAITING_MAX {
+            assert_eq!(trial.event(session, send, Some(1)), first[1..]);
+        }
+        assert!(trial.event(session, send, None).is_empty());
+    }
+}

@@ -30,10 +30,17 @@ enum Entry {
     Accepted(Receipt),
 }
 
+/// An entry and its end, by which a place in the queue knows whether it is the entry's last.
+#[derive(Debug)]
+struct Kept {
+    end_ms: u64,
+    entry: Entry,
+}
+
 /// The receipts of one core, keyed by a fingerprint of user, channel and `clientMessageId`.
 #[derive(Debug, Default)]
 pub(super) struct Receipts {
-    entries: HashMap<u128, Entry, foldless::Build>,
+    entries: HashMap<u128, Kept, foldless::Build>,
     /// Fingerprints in the order of their end, monotonic milliseconds.
     by_age: VecDeque<(u64, u128)>,
 }
@@ -69,7 +76,7 @@ impl Receipts {
         now_ms: u64,
         metrics: &ShardMetrics,
     ) -> Known {
-        match self.entries.get_mut(&fingerprint) {
+        match self.entries.get_mut(&fingerprint).map(|kept| &mut kept.entry) {
             Some(Entry::Accepted(receipt)) => {
                 metrics.duplicates.increment();
                 return Known::Accepted(*receipt);
@@ -83,45 +90,66 @@ impl Receipts {
             None => {}
         }
         if self.by_age.len() >= RECEIPTS_MAX
-            && let Some((_, oldest)) = self.by_age.pop_front()
+            && let Some((end_ms, oldest)) = self.by_age.pop_front()
+            && self.is_last(oldest, end_ms)
         {
             self.entries.remove(&oldest);
             metrics.receipts_evicted.increment();
         }
-        self.entries.insert(fingerprint, Entry::Pending(Box::default()));
-        self.by_age.push_back((now_ms + RECEIPT_LIFE_MS, fingerprint));
+        let end_ms = now_ms + RECEIPT_LIFE_MS;
+        self.entries.insert(fingerprint, Kept { end_ms, entry: Entry::Pending(Box::default()) });
+        self.by_age.push_back((end_ms, fingerprint));
         Known::No
     }
 
     /// Writes down the home's answer and returns who else waits for it. A refused message is forgotten:
     /// its retry is a new attempt.
     pub(super) fn conclude(&mut self, fingerprint: u128, receipt: Option<Receipt>) -> SmallVec<[Reply; 1]> {
-        let Some(entry) = self.entries.get_mut(&fingerprint) else { return SmallVec::new() };
+        let Some(Kept { entry, .. }) = self.entries.get_mut(&fingerprint) else { return SmallVec::new() };
         let waiting = match (&mut *entry, receipt) {
             (Entry::Pending(waiting), _) => std::mem::take(&mut **waiting),
             (Entry::Accepted(_), _) => SmallVec::new(),
         };
         match receipt {
             Some(receipt) => *entry = Entry::Accepted(receipt),
-            // The place in the queue stays and finds nothing when its time comes.
+            // The place in the queue stays and finds nothing of its own when its time comes.
             None => drop(self.entries.remove(&fingerprint)),
         }
         waiting
     }
 
-    /// Forgets what is older than its life.
+    /// How many messages are known.
+    pub(super) fn count(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Forgets what is older than its life. What is still on its way stays: its retries wait for an answer.
     pub(super) fn expire(&mut self, now_ms: u64) {
         while let Some(&(end_ms, fingerprint)) = self.by_age.front() {
             if end_ms > now_ms {
                 return;
             }
             self.by_age.pop_front();
-            self.entries.remove(&fingerprint);
+            if !self.is_last(fingerprint, end_ms) {
+                continue;
+            }
+            match self.entries.get_mut(&fingerprint) {
+                Some(Kept { end_ms, entry: Entry::Pending(_) }) => {
+                    *end_ms = now_ms + RECEIPT_LIFE_MS;
+                    self.by_age.push_back((*end_ms, fingerprint));
+                }
+                _ => drop(self.entries.remove(&fingerprint)),
+            }
         }
         if self.by_age.is_empty() {
             self.entries.shrink_to_fit();
             self.by_age.shrink_to_fit();
         }
+    }
+
+    /// Whether an entry ends with this place in the queue. A message that was refused and tried again has a later one.
+    fn is_last(&self, fingerprint: u128, end_ms: u64) -> bool {
+        self.entries.get(&fingerprint).is_some_and(|kept| kept.end_ms == end_ms)
     }
 }
 
@@ -155,6 +183,31 @@ mod tests {
         receipts.admit(7, REPLY, 0, &metrics);
         assert!(receipts.conclude(7, None).is_empty());
         assert_eq!(receipts.admit(7, REPLY, 0, &metrics), Known::No);
+    }
+
+    #[test]
+    fn a_message_accepted_after_a_refusal_is_known_for_its_whole_life() {
+        let (mut receipts, metrics) = (Receipts::default(), ShardMetrics::default());
+        receipts.admit(7, REPLY, 0, &metrics);
+        receipts.conclude(7, None);
+        receipts.admit(7, REPLY, 1_000, &metrics);
+        receipts.conclude(7, Some(receipt(3)));
+        receipts.expire(RECEIPT_LIFE_MS + 999);
+        assert_eq!(receipts.admit(7, REPLY, 0, &metrics), Known::Accepted(receipt(3)));
+        receipts.expire(RECEIPT_LIFE_MS + 1_000);
+        assert_eq!((receipts.count(), receipts.by_age.len()), (0, 0));
+    }
+
+    #[test]
+    fn retries_of_a_message_that_is_long_on_its_way_are_answered() {
+        let (mut receipts, metrics) = (Receipts::default(), ShardMetrics::default());
+        receipts.admit(7, REPLY, 0, &metrics);
+        receipts.admit(7, REPLY, 0, &metrics);
+        receipts.expire(3 * RECEIPT_LIFE_MS);
+        assert_eq!(receipts.admit(7, REPLY, 0, &metrics), Known::Waiting);
+        assert_eq!(receipts.conclude(7, Some(receipt(3))).len(), 2);
+        receipts.expire(4 * RECEIPT_LIFE_MS);
+        assert_eq!((receipts.count(), receipts.by_age.len()), (0, 0));
     }
 
     #[test]

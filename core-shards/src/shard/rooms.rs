@@ -65,6 +65,11 @@ impl Rooms {
         index
     }
 
+    /// How many rooms there are, as the table of names has it.
+    pub(super) fn count(&self) -> usize {
+        self.by_name.len()
+    }
+
     pub(super) fn id(&self, index: u32) -> RoomId {
         RoomId { index, generation: self.slots[index as usize].generation }
     }
@@ -105,5 +110,40 @@ impl Shard {
         out.broadcast(&deliver.publication.frames, &room.members);
         out.mark_latency(deliver.publication.received_us);
         self.metrics.deliveries.add(room.members.len() as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLACEMENT: Placement = Placement::new(1, (1, 2));
+
+    #[test]
+    fn a_room_is_given_up_with_its_last_member_and_its_last_waiting_session() {
+        let mut rooms = Rooms::default();
+        let index = rooms.find_or_insert("a", &PLACEMENT);
+        assert_eq!(rooms.find_or_insert("a", &PLACEMENT), index);
+        rooms.at_mut(index).waiting_count = 1;
+        rooms.remove_if_empty(index, &PLACEMENT);
+        rooms.at_mut(index).waiting_count = 0;
+        rooms.at_mut(index).members.push(7);
+        rooms.remove_if_empty(index, &PLACEMENT);
+        assert_eq!(rooms.find("a", &PLACEMENT), Some(index));
+        rooms.at_mut(index).members.clear();
+        rooms.remove_if_empty(index, &PLACEMENT);
+        assert_eq!((rooms.find("a", &PLACEMENT), rooms.count()), (None, 0));
+    }
+
+    #[test]
+    fn letters_to_a_former_room_do_not_reach_the_next_one_at_its_place() {
+        let mut rooms = Rooms::default();
+        let index = rooms.find_or_insert("a", &PLACEMENT);
+        let former = rooms.id(index);
+        assert!(rooms.get(former).is_some());
+        rooms.remove_if_empty(index, &PLACEMENT);
+        assert_eq!(rooms.find_or_insert("b", &PLACEMENT), index);
+        assert!(rooms.get(former).is_none());
+        assert!(rooms.get(rooms.id(index)).is_some());
     }
 }

@@ -28,6 +28,8 @@ pub(super) struct Session {
     pub(super) memberships: SmallVec<[Membership; 1]>,
     /// When the token ends, monotonic milliseconds; `u64::MAX` if it is not to be watched.
     pub(super) expires_at_ms: u64,
+    /// When the wheel looks at this session next, monotonic milliseconds; `u64::MAX` if it does not.
+    pub(super) looked_at_ms: u64,
     /// Display name, if the token has one.
     pub(super) name: Option<Arc<str>>,
 }
@@ -93,5 +95,43 @@ impl Sessions {
         self.get(id)?;
         self.live_count -= 1;
         self.slots[id.slot as usize].session.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session() -> Session {
+        Session {
+            user: 0,
+            ticket: 0,
+            memberships: SmallVec::new(),
+            expires_at_ms: u64::MAX,
+            looked_at_ms: u64::MAX,
+            name: None,
+        }
+    }
+
+    #[test]
+    fn a_former_owner_of_a_slot_is_not_its_present_one() {
+        let mut sessions = Sessions::default();
+        let (former, present) = (SessionId { slot: 5, generation: 1 }, SessionId { slot: 5, generation: 2 });
+        sessions.insert(former, session());
+        assert!(sessions.remove(former).is_some());
+        sessions.insert(present, session());
+        assert!(sessions.get(former).is_none() && sessions.get_mut(former).is_none());
+        assert!(sessions.remove(former).is_none());
+        assert!(sessions.is_live(present));
+        assert_eq!(sessions.live_count(), 1);
+        assert!(!sessions.is_live(SessionId { slot: u32::MAX, generation: 0 }));
+    }
+
+    #[test]
+    #[should_panic(expected = "a slot is given out only when its session is gone")]
+    fn a_slot_in_use_is_not_given_out() {
+        let mut sessions = Sessions::default();
+        sessions.insert(SessionId { slot: 0, generation: 0 }, session());
+        sessions.insert(SessionId { slot: 0, generation: 1 }, session());
     }
 }

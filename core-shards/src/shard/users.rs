@@ -63,3 +63,25 @@ impl Users {
 fn index_of(key: usize) -> u32 {
     u32::try_from(key).expect("a core has fewer than 2^32 users")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_there_from_the_first_session_to_the_last() {
+        let (mut users, placement) = (Users::default(), Placement::new(1, (1, 2)));
+        let (ann, bob) = (UserId::from("ann"), UserId::from("bob"));
+        let index = users.add_session(&ann, 3, &placement);
+        assert_eq!(users.add_session(&ann, 4, &placement), index);
+        let other = users.add_session(&bob, 5, &placement);
+        assert_ne!(other, index);
+        assert_eq!(users.get(index).sessions.as_slice(), [3, 4]);
+        assert!(!users.remove_session(index, 3, &placement));
+        assert!(users.remove_session(index, 4, &placement));
+        assert_eq!(users.count(), 1);
+        assert_eq!(&*users.get(other).id, "bob");
+        users.add_session(&ann, 3, &placement);
+        assert_eq!(users.count(), 2);
+    }
+}
