@@ -93,7 +93,8 @@ impl ChatNode {
         };
         match refreshed_token(arguments) {
             Some(token) => {
-                let verdict = self.verifier.verify(&token).map_err(|denial| self.denied(denial));
+                let verdict = token.and_then(|token| self.verifier.verify(&token));
+                let verdict = verdict.map_err(|denial| self.denied(denial));
                 self.shard.handle_refresh(session, verdict, packet.id, now, out);
             }
             None => {
@@ -163,16 +164,16 @@ impl Application for ChatNode {
     }
 }
 
-/// The token of an `auth:refresh` event that is in order; any other event is the shard's.
-fn refreshed_token(arguments: Json<'_>) -> Option<String> {
+/// The token of an `auth:refresh` event; any other event is the shard's.
+fn refreshed_token(arguments: Json<'_>) -> Option<Result<String, Denial>> {
     let mut items = arguments.items();
     let name = items.next().and_then(Json::as_str)?;
     if name != "auth:refresh" {
         return None;
     }
     match request::parse(&name, items.next()) {
-        Ok(Request::Refresh { token }) => Some(token.into_owned()),
-        _ => None,
+        Ok(Request::Refresh { token }) => Some(Ok(token.into_owned())),
+        _ => Some(Err(Denial::Missing)),
     }
 }
 

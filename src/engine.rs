@@ -14,6 +14,7 @@ mod clock;
 pub mod core;
 mod echo;
 mod egress;
+mod heartbeat;
 mod http;
 mod ingest;
 mod link;
@@ -25,6 +26,7 @@ mod requests;
 pub mod settings;
 mod state;
 pub mod threads;
+mod upgrade;
 mod websocket;
 
 pub use application::{Application, Incoming, Opening, Payload, Step};

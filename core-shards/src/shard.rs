@@ -177,7 +177,7 @@ impl Shard {
 
     /// When [`handle_time`](Self::handle_time) wants to be called next, in monotonic milliseconds.
     pub fn next_deadline_ms(&self) -> Option<u64> {
-        self.deadlines.next_deadline_ms()
+        [self.deadlines.next_deadline_ms(), self.receipts.next_end_ms()].into_iter().flatten().min()
     }
 
     fn carry_out(
@@ -201,7 +201,12 @@ impl Shard {
                 });
                 Ok(())
             }
-            Request::Pong => Ok(()),
+            Request::Pong => {
+                if let Some(ack) = ack {
+                    out.send(session, |frame| event::push_plain_ack(frame, ack));
+                }
+                Ok(())
+            }
             // The shell verifies tokens and answers with `handle_refresh`; one that comes here was not looked at.
             Request::Refresh { .. } => {
                 Err(Refusal::new(ErrorCode::InternalError, "the token was not verified"))

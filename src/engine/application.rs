@@ -109,7 +109,19 @@ pub trait Application: Sized + 'static {
         let _ = (session, opening, now, out);
     }
 
-    /// A Socket.IO packet.
+    /// A session changed over from polling to a WebSocket.
+    fn handle_upgrade(&mut self, session: SessionId) {
+        let _ = session;
+    }
+
+    /// Whether a session is in a namespace. Asked only of packets that mean nothing, such as an event
+    /// without data: they are dropped in a namespace that was joined, and close the session elsewhere.
+    fn has_joined(&self, session: SessionId, namespace: &str) -> bool {
+        let _ = (session, namespace);
+        true
+    }
+
+    /// A Socket.IO packet. The application closes the session if it is for a namespace that was not joined.
     fn handle_packet(
         &mut self,
         session: SessionId,

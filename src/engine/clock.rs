@@ -5,13 +5,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use core_shards::CoreId;
+use protocol::socket_io::Assembler;
 
 use super::application::Application;
 use super::core::Core;
 use super::mailbox::{Arrival, ArrivalTransport, Letter, Visit};
 use super::settings::{FLUSH_SOCKETS_MAX, LETTERS_PER_TURN_MAX};
 use super::state::Deadline;
-use super::{http, websocket};
+use super::{http, upgrade, websocket};
 use crate::rt::{self, Socket, Yield};
 
 /// Fires deadlines. Woken by the one timer of the core, or when an earlier deadline is set; ends with the core.
@@ -100,11 +101,12 @@ fn take_letters<A: Application>(core: &Rc<Core<A>>) -> Vec<(CoreId, Letter<A>)> 
         let mut guests = Vec::new();
         for _ in 0..LETTERS_PER_TURN_MAX {
             let next = core.mailbox.results.try_recv().or_else(|error| {
-                if state.is_congested() { Err(error) } else { core.mailbox.requests.try_recv() }
+                if state.has_room_for_results() { core.mailbox.requests.try_recv() } else { Err(error) }
             });
             match next {
                 Ok((from, Letter::App(letter))) => state.app.handle_mail(from, letter, now, &mut state.out),
                 Ok((_, Letter::Forget(sid))) => state.forget(&sid),
+                Ok((_, Letter::UpgradeAbandoned(sid, surface))) => state.abandon_upgrade(&sid, surface, now),
                 Ok((from, letter)) => guests.push((from, letter)),
                 Err(_) => break,
             }
@@ -123,9 +125,10 @@ fn receive<A: Application>(core: &Rc<Core<A>>, _from: CoreId, letter: Letter<A>)
                 http::serve(core, socket, bytes, hops);
             }
         }
+        Letter::Prober(prober) => upgrade::resume(core, *prober),
         Letter::Arrival(arrival) => take_in(core, *arrival),
         // Handled in the turn that took them out.
-        Letter::App(_) | Letter::Forget(_) => {}
+        Letter::App(_) | Letter::Forget(_) | Letter::UpgradeAbandoned(..) => {}
     }
 }
 
@@ -138,10 +141,11 @@ fn take_in<A: Application>(core: &Rc<Core<A>>, arrival: Arrival<A::Passport>) {
             let Ok(socket) = Socket::new(fd) else { return core.shared.give_place_back() };
             let socket = Rc::new(socket);
             let id = core.turn(|state, now| state.arrive_websocket(socket.clone(), surface, passport, now));
-            websocket::serve(core, socket, id, surface, rest);
+            websocket::serve(core, socket, id, surface, rest, Assembler::new());
         }
-        ArrivalTransport::Polling { sid, backlog, rest } => {
-            let id = core.turn(|state, now| state.arrive_polling(sid, &backlog, surface, passport, now));
+        ArrivalTransport::Polling { sid, is_upgrading, backlog, rest } => {
+            let id = core
+                .turn(|state, now| state.arrive_polling(sid, is_upgrading, &backlog, surface, passport, now));
             if !rest.is_empty() {
                 super::requests::take_records(core, id, surface, &rest);
             }

@@ -9,6 +9,8 @@ use protocol::websocket::{CloseCode, Decoder, Event, Limits, Role};
 
 use super::application::Application;
 use super::core::{Core, WatchGuard};
+use super::settings::LINGER_MS;
+use super::websocket::{Received, is_over, receive};
 use crate::rt::Socket;
 
 /// What is sent back, and how.
@@ -23,7 +25,7 @@ struct Echo {
 pub(super) async fn run<A: Application>(
     core: Rc<Core<A>>,
     socket: Rc<Socket>,
-    _watch: WatchGuard<A>,
+    watch: WatchGuard<A>,
     is_deflated: bool,
     mut bytes: Vec<u8>,
 ) {
@@ -37,18 +39,19 @@ pub(super) async fn run<A: Application>(
             return;
         }
         if !goes_on {
-            return socket.shutdown_write();
-        }
-        if socket.readable().await.is_err() {
+            socket.shutdown_write();
+            // Closed with unread bytes it would be reset, and the close frame lost with it.
+            watch.set(Some(LINGER_MS));
+            while !is_over(&core, &socket) && socket.readable().await.is_ok() {}
             return;
         }
-        bytes = core.with_read_buffer(|buffer| match socket.recv(buffer) {
-            Ok(count) => buffer[..count].to_vec(),
-            Err(_) => Vec::new(),
-        });
-        if bytes.is_empty() {
-            return;
-        }
+        bytes = loop {
+            match receive(&core, &socket) {
+                Received::Bytes(bytes) => break bytes,
+                Received::Nothing if socket.readable().await.is_ok() => {}
+                Received::Nothing | Received::End => return,
+            }
+        };
     }
 }
 

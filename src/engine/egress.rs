@@ -161,7 +161,9 @@ impl Egress {
                 answer_poll(link, limits, metrics);
                 written
             }
-            Transport::Free | Transport::Moved(_) | Transport::Closing(_) => Written::Fine,
+            Transport::Free | Transport::Moved(_) | Transport::Closing(_) | Transport::Leaving(_) => {
+                Written::Fine
+            }
         }
     }
 }

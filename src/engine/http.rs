@@ -134,6 +134,10 @@ impl<A: Application> Connection<A> {
             Outcome::Respond(response) => {
                 self.respond(request, response.with_all(settings.cors.headers(origin))).await
             }
+            Outcome::Refuse(response) => {
+                let _ = self.write(&response.with_all(settings.cors.headers(origin)), false, false).await;
+                Next::Close
+            }
             Outcome::WebSocket(upgrade, purpose) => Next::WebSocket(upgrade, purpose),
             Outcome::Close => Next::Close,
         };

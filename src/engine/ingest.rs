@@ -92,7 +92,8 @@ fn check_and_hand_on<A: Application>(
         match socket_io::check(packet, payload.json(), attachments.len()) {
             Ok(()) => {}
             Err(error) if error.closes() => return close(core, id, CloseReason::ProtocolViolation),
-            Err(_) => return Flow::Go,
+            Err(_) if core.turn(|state, _| state.app.has_joined(id, packet.namespace)) => return Flow::Go,
+            Err(_) => return close(core, id, CloseReason::ProtocolViolation),
         }
     }
     let incoming =

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use core_shards::{CoreId, FrameRef, SessionId};
 
+use super::heartbeat::Heartbeat;
 use super::polling::Polling;
 use crate::rt::Socket;
 
@@ -13,7 +14,8 @@ use crate::rt::Socket;
 ///            open                    open, or upgrade done
 ///   Free ─────────> Polling ─────────────────────────────> WebSocket ──> Closing ──> Free
 ///                      │ move                                  │ move
-///                      └──────> Moved ──> Free                 └──────> Free
+///                      ├──────> Moved ──> Free                 └──────> Free
+///                      └──────> Leaving ──> Free
 /// ```
 #[derive(Debug)]
 pub(super) enum Transport {
@@ -27,6 +29,8 @@ pub(super) enum Transport {
     Moved(CoreId),
     /// The session is over, the peer has not closed its side yet.
     Closing(Rc<Socket>),
+    /// The session is over, its last packets wait for the polls that the client still makes.
+    Leaving(Box<Polling>),
 }
 
 /// No node in the list of further frames.
@@ -55,13 +59,10 @@ pub(super) struct Link {
     generation: u32,
     pub(super) surface: u8,
     pub(super) is_joined: bool,
-    pub(super) is_awaiting_pong: bool,
     pub(super) transport: Transport,
     pub(super) pending: Option<Pending>,
     pub(super) backlog: Option<Box<Backlog>>,
-    /// Monotonic milliseconds, modulo 2^32: when the last byte came, when the last ping went out.
-    pub(super) heard_ms: u32,
-    pub(super) pinged_ms: u32,
+    pub(super) heartbeat: Heartbeat,
 }
 
 /// All slots of a core.
@@ -79,12 +80,10 @@ impl Links {
                 generation: 0,
                 surface: 0,
                 is_joined: false,
-                is_awaiting_pong: false,
                 transport: Transport::Free,
                 pending: None,
                 backlog: None,
-                heard_ms: 0,
-                pinged_ms: 0,
+                heartbeat: Heartbeat::default(),
             });
             u32::try_from(self.links.len() - 1).expect("descriptors are fewer than 2^32")
         });
@@ -92,8 +91,7 @@ impl Links {
         link.transport = transport;
         link.surface = surface;
         link.is_joined = false;
-        link.is_awaiting_pong = false;
-        link.heard_ms = wrapped(now_ms);
+        link.heartbeat = Heartbeat::begin(now_ms);
         SessionId { slot, generation: link.generation }
     }
 
@@ -139,11 +137,6 @@ impl Links {
 /// A surface's number as a link keeps it.
 pub(super) fn surface_number(surface: usize) -> u8 {
     u8::try_from(surface).expect("an engine has a handful of surfaces")
-}
-
-/// Milliseconds as a link keeps them.
-pub(super) fn wrapped(now_ms: u64) -> u32 {
-    (now_ms & u64::from(u32::MAX)) as u32
 }
 
 #[cfg(test)]

@@ -21,6 +21,10 @@ pub(super) enum Letter<A: Application> {
     Arrival(Box<Arrival<A::Passport>>),
     /// An HTTP connection whose next request concerns a session of the receiver.
     Visit(Box<Visit>),
+    /// A WebSocket that wants to take over a polling session of the receiver.
+    Prober(Box<Prober>),
+    /// Such a WebSocket is gone; the session of that surface goes on polling.
+    UpgradeAbandoned(Sid, u8),
     /// A session that was born at the receiver needs its old slot no more.
     Forget(Sid),
 }
@@ -29,7 +33,9 @@ impl<A: Application> Letter<A> {
     fn class(&self) -> MailClass {
         match self {
             Self::App(letter) => A::class(letter),
-            Self::Arrival(_) | Self::Visit(_) => MailClass::Request,
+            Self::Arrival(_) | Self::Visit(_) | Self::Prober(_) | Self::UpgradeAbandoned(..) => {
+                MailClass::Request
+            }
             Self::Forget(_) => MailClass::Result,
         }
     }
@@ -58,6 +64,8 @@ pub(super) enum ArrivalTransport {
     Polling {
         /// The session's secret, which names the core where it was born.
         sid: Sid,
+        /// Whether a WebSocket has shown its probe.
+        is_upgrading: bool,
         /// Frames that wait for a poll.
         backlog: Vec<u8>,
         /// The rest of the request's body: packets with separators.
@@ -73,6 +81,22 @@ pub(super) struct Visit {
     pub(super) bytes: Vec<u8>,
     /// How many cores passed it on.
     pub(super) hops: u8,
+}
+
+/// An upgrade on its way to the core of its session.
+pub(super) struct Prober {
+    /// The WebSocket's descriptor.
+    pub(super) fd: OwnedFd,
+    /// The session.
+    pub(super) sid: Sid,
+    /// Its surface.
+    pub(super) surface: u8,
+    /// Whether the probe was answered.
+    pub(super) has_probed: bool,
+    /// How many cores passed it on.
+    pub(super) hops: u8,
+    /// Frames to be read before those of the socket.
+    pub(super) bytes: Vec<u8>,
 }
 
 /// The receiving end of one core.
@@ -104,47 +128,62 @@ pub(super) fn mailboxes<A: Application>(core_count: u16) -> (PostOffice<A>, Vec<
     (slots.into(), boxes)
 }
 
+/// Positions of the two lanes to each receiver.
+const REQUESTS: usize = 0;
+const RESULTS: usize = 1;
+
 /// One core's outgoing letters.
 pub(super) struct Outbox<A: Application> {
     from: CoreId,
     office: PostOffice<A>,
     /// Letters by receiver, requests and results apart, oldest first.
     waiting: Vec<[VecDeque<Letter<A>>; 2]>,
-    letter_count: usize,
+    /// How many letters wait in all lanes of requests, and of results.
+    counts: [usize; 2],
 }
 
 impl<A: Application> Outbox<A> {
     pub(super) fn new(from: CoreId, office: PostOffice<A>) -> Self {
         let waiting = office.iter().map(|_| [VecDeque::new(), VecDeque::new()]).collect();
-        Self { from, office, waiting, letter_count: 0 }
+        Self { from, office, waiting, counts: [0; 2] }
     }
 
     /// Puts a letter at the end of its lane.
     pub(super) fn post(&mut self, to: CoreId, letter: Letter<A>) {
         let lane = match letter.class() {
-            MailClass::Request => 0,
-            MailClass::Result => 1,
+            MailClass::Request => REQUESTS,
+            MailClass::Result => RESULTS,
         };
         self.waiting[to.index()][lane].push_back(letter);
-        self.letter_count += 1;
+        self.counts[lane] += 1;
     }
 
     /// Letters that have not reached a mailbox yet.
     pub(super) fn letter_count(&self) -> usize {
-        self.letter_count
+        self.counts[REQUESTS] + self.counts[RESULTS]
+    }
+
+    /// Results among them. Only these may keep a core from taking requests in: if requests did, two cores
+    /// with full mailboxes would wait for each other for ever.
+    pub(super) fn result_count(&self) -> usize {
+        self.counts[RESULTS]
     }
 
     /// Moves letters into the mailboxes as far as there is room, and rings once at each receiver.
     pub(super) fn deliver(&mut self) {
-        if self.letter_count == 0 {
+        if self.letter_count() == 0 {
             return;
         }
         for (slot, lanes) in self.office.iter().zip(&mut self.waiting) {
             let mut delivered = 0;
-            for (lane, sender) in lanes.iter_mut().zip([&slot.requests, &slot.results]) {
+            let lanes = lanes.iter_mut().zip([&slot.requests, &slot.results]).zip(&mut self.counts);
+            for ((lane, sender), count) in lanes {
                 while let Some(letter) = lane.pop_front() {
                     match sender.try_send((self.from, letter)) {
-                        Ok(()) => delivered += 1,
+                        Ok(()) => {
+                            *count -= 1;
+                            delivered += 1;
+                        }
                         Err(TrySendError::Full((_, letter)) | TrySendError::Disconnected((_, letter))) => {
                             lane.push_front(letter);
                             break;
@@ -156,7 +195,6 @@ impl<A: Application> Outbox<A> {
                     lane.shrink_to(64);
                 }
             }
-            self.letter_count -= delivered;
             if delivered > 0 {
                 slot.doorbell.ring();
             }

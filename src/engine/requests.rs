@@ -34,6 +34,8 @@ use crate::rt::{self, Either};
 pub(super) enum Outcome<A: Application> {
     /// A response.
     Respond(Response),
+    /// A response after which the connection is closed: its client meant to speak another protocol.
+    Refuse(Response),
     /// The connection becomes a WebSocket.
     WebSocket(Upgrade, Purpose<A>),
     /// Nothing can be answered any more.
@@ -42,8 +44,8 @@ pub(super) enum Outcome<A: Application> {
 
 /// Whether a request concerns a session of another core. Asked before its body is read.
 pub(super) fn elsewhere<A: Application>(connection: &Connection<A>, request: &Request<'_>) -> Option<CoreId> {
-    let sid = session_of(connection, request)?;
-    match connection.core.turn(|state, _| state.find(&sid)) {
+    let (sid, surface) = session_of(connection, request)?;
+    match connection.core.turn(|state, now| state.find(&sid, surface, now)) {
         Found::Elsewhere(core) if connection.hops < HOPS_MAX && core != connection.core.id => Some(core),
         _ => None,
     }
@@ -55,20 +57,21 @@ pub(super) fn body_refused<A: Application>(
     request: &Request<'_>,
     error: HttpError,
 ) {
-    let Some(sid) = session_of(connection, request) else { return };
+    let Some((sid, surface)) = session_of(connection, request) else { return };
     let reason =
         if error.status() == 413 { CloseReason::PayloadTooLarge } else { CloseReason::ProtocolViolation };
-    connection.core.turn(|state, _| {
-        if let Found::Here(id) = state.find(&sid) {
+    connection.core.turn(|state, now| {
+        if let Found::Here(id) = state.find(&sid, surface, now) {
             state.out.close(id, reason);
         }
     });
 }
 
-fn session_of<A: Application>(connection: &Connection<A>, request: &Request<'_>) -> Option<Sid> {
-    connection.core.shared.settings.surface(request.path)?;
+/// Which session a request names, and the surface that it came to.
+fn session_of<A: Application>(connection: &Connection<A>, request: &Request<'_>) -> Option<(Sid, u8)> {
+    let surface = connection.core.shared.settings.surface(request.path)?;
     let query = query::parse(request.query).ok()?;
-    Sid::parse(&query.sid?)
+    Some((Sid::parse(&query.sid?)?, surface_number(surface)))
 }
 
 /// Handles one request, whose session is on this core or nowhere.
@@ -97,7 +100,7 @@ pub(super) async fn handle<A: Application>(
         Err(code) => Outcome::Respond(refusal(code)),
         Ok(query) => match query.transport {
             Transport::Polling => polling(connection, request, &query, surface, body).await,
-            Transport::WebSocket => websocket(core, request, &query, surface),
+            Transport::WebSocket => websocket(core, request, &query, surface).await,
         },
     }
 }
@@ -127,7 +130,9 @@ async fn polling<A: Application>(
             _ => Outcome::Respond(refusal(ErrorCode::BadHandshakeMethod)),
         };
     };
-    let Some(id) = find_here(core, sid) else { return Outcome::Respond(refusal(ErrorCode::SessionUnknown)) };
+    let Some(id) = find_here(core, sid, surface) else {
+        return Outcome::Respond(refusal(ErrorCode::SessionUnknown));
+    };
     match request.method {
         Method::Get => poll(connection, id).await,
         Method::Post => Outcome::Respond(post(core, id, surface, body)),
@@ -135,9 +140,9 @@ async fn polling<A: Application>(
     }
 }
 
-fn find_here<A: Application>(core: &Rc<Core<A>>, sid: &str) -> Option<SessionId> {
+fn find_here<A: Application>(core: &Rc<Core<A>>, sid: &str, surface: usize) -> Option<SessionId> {
     let sid = Sid::parse(sid)?;
-    match core.turn(|state, _| state.find(&sid)) {
+    match core.turn(|state, now| state.find(&sid, surface_number(surface), now)) {
         Found::Here(id) => Some(id),
         Found::Elsewhere(_) | Found::Unknown => None,
     }
@@ -150,10 +155,7 @@ async fn open<A: Application>(core: &Rc<Core<A>>, request: &Request<'_>, surface
         Ok(place) => place,
         Err(response) => return response,
     };
-    let settings = &core.shared.settings;
-    if settings.handshake_delay_ms > 0 {
-        rt::sleep(Duration::from_millis(settings.handshake_delay_ms.into())).await;
-    }
+    delay_handshake(core).await;
     let sid = core.turn(|state, now| state.open_polling(random_secret(), opening, now));
     place.keep();
     let mut packet = Vec::new();
@@ -240,7 +242,7 @@ fn take_record<A: Application>(
 
 // --- WebSocket ------------------------------------------------------------------------------
 
-fn websocket<A: Application>(
+async fn websocket<A: Application>(
     core: &Rc<Core<A>>,
     request: &Request<'_>,
     query: &Query<'_>,
@@ -251,18 +253,21 @@ fn websocket<A: Application>(
     }
     let upgrade = match handshake::upgrade(request, false) {
         Ok(upgrade) => upgrade,
-        Err(error) => return Outcome::Respond(error.response()),
+        Err(error) => return Outcome::Refuse(error.response()),
     };
     if let Some(sid) = &query.sid {
-        return match find_here(core, sid) {
-            Some(id) => Outcome::WebSocket(upgrade, Purpose::Probe(id, surface_number(surface))),
-            None => Outcome::Respond(refusal(ErrorCode::SessionUnknown)),
+        return match (Sid::parse(sid), find_here(core, sid, surface)) {
+            (Some(sid), Some(_)) => Outcome::WebSocket(upgrade, Purpose::Probe(sid, surface_number(surface))),
+            _ => Outcome::Refuse(refusal(ErrorCode::SessionUnknown)),
         };
     }
     let opening = opening(core, request, surface, true);
     match admit(core, &opening) {
-        Ok(place) => Outcome::WebSocket(upgrade, Purpose::Open(opening, place)),
-        Err(response) => Outcome::Respond(response),
+        Ok(place) => {
+            delay_handshake(core).await;
+            Outcome::WebSocket(upgrade, Purpose::Open(opening, place))
+        }
+        Err(response) => Outcome::Refuse(response),
     }
 }
 
@@ -272,7 +277,7 @@ fn echo<A: Application>(core: &Rc<Core<A>>, request: &Request<'_>) -> Outcome<A>
             let is_deflated = upgrade.deflate;
             Outcome::WebSocket(upgrade, Purpose::Echo { is_deflated })
         }
-        Err(error) => Outcome::Respond(error.response()),
+        Err(error) => Outcome::Refuse(error.response()),
     }
 }
 
@@ -317,6 +322,14 @@ fn admit<A: Application>(core: &Rc<Core<A>>, opening: &Opening) -> Result<Place<
         return Err(Response::json(status, body.into_owned()));
     }
     Place::take(core).ok_or_else(|| busy(Rejection::Capacity, "the node is full: retry later"))
+}
+
+/// Waits as long as handshakes are to be answered late.
+async fn delay_handshake<A: Application>(core: &Rc<Core<A>>) {
+    let delay_ms = core.shared.settings.handshake_delay_ms;
+    if delay_ms > 0 {
+        rt::sleep(Duration::from_millis(delay_ms.into())).await;
+    }
 }
 
 /// 128 random bits that only the session's client learns.

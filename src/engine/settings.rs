@@ -17,7 +17,7 @@ pub enum SurfaceKind {
 /// A path and what is spoken there.
 #[derive(Clone, Copy, Debug)]
 pub struct Surface {
-    /// The path, such as `/socket.io/`; a missing last slash is forgiven.
+    /// The path, such as `/socket.io/`.
     pub path: &'static str,
     /// What is spoken.
     pub kind: SurfaceKind,
@@ -44,7 +44,7 @@ pub struct Settings {
     pub cors: Cors,
     /// Whether a session's opening keeps the request's headers.
     pub keeps_headers: bool,
-    /// How late polling handshakes are answered; a fixture's clients want to see `connecting` first.
+    /// How late handshakes are answered; a fixture's clients want to see `connecting` first.
     pub handshake_delay_ms: u32,
     /// Limits of [`SurfaceKind::Echo`].
     pub echo_limits: websocket::Limits,
@@ -99,8 +99,7 @@ impl Settings {
 
     /// The surface under a path.
     pub fn surface(&self, path: &str) -> Option<usize> {
-        let bare = path.trim_end_matches('/');
-        self.surfaces.iter().position(|surface| surface.path.trim_end_matches('/') == bare)
+        self.surfaces.iter().position(|surface| surface.path == path)
     }
 }
 

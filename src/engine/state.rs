@@ -12,12 +12,13 @@ use protocol::engine_io::ErrorCode;
 use protocol::engine_io::sid::Sid;
 use protocol::http::response::Response;
 use protocol::socket_io::Assembler;
-use protocol::websocket::frame;
+use protocol::websocket::frame::{self, Opcode};
 
 use super::application::{Application, Incoming, Message, Opening, Step};
 use super::core::Shared;
 use super::egress::{self, Egress, EgressLimits, Written};
-use super::link::{Links, Transport, surface_number, wrapped};
+use super::heartbeat::Pulse;
+use super::link::{Backlog, Links, Transport, surface_number};
 use super::mailbox::{Arrival, ArrivalTransport, Letter, Outbox};
 use super::metrics::EngineMetrics;
 use super::polling::{PollWaiter, Polling, payload_response};
@@ -160,8 +161,11 @@ impl<A: Application> State<A> {
     }
 
     fn arm_session(&mut self, id: SessionId, now: Now) {
-        let ping = now.monotonic_ms() + u64::from(self.settings.ping_interval_ms);
-        self.wheel.arm(ping, Deadline::Ping(id));
+        let ping_ms = now.monotonic_ms() + u64::from(self.settings.ping_interval_ms);
+        if let Some(link) = self.links.get_mut(id) {
+            link.heartbeat.plan_ping(ping_ms);
+        }
+        self.wheel.arm(ping_ms, Deadline::Ping(id));
     }
 
     /// Takes in a session that moved here. Returns what the caller still has to do for it.
@@ -181,12 +185,13 @@ impl<A: Application> State<A> {
     pub(super) fn arrive_polling(
         &mut self,
         sid: Sid,
+        is_upgrading: bool,
         backlog: &[u8],
         surface: u8,
         passport: A::Passport,
         now: Now,
     ) -> SessionId {
-        let polling = Box::new(Polling::new(sid, Some(CoreId(sid.core))));
+        let polling = Box::new(Polling { is_upgrading, ..Polling::new(sid, Some(CoreId(sid.core))) });
         let id = self.links.insert(Transport::Polling(polling), surface, now.monotonic_ms());
         self.adopted.insert((sid.core, sid.slot), id);
         if !backlog.is_empty() {
@@ -210,14 +215,14 @@ impl<A: Application> State<A> {
     /// Bytes came from a session: it lives.
     pub(super) fn heard(&mut self, id: SessionId, now: Now) {
         if let Some(link) = self.links.get_mut(id) {
-            link.heard_ms = wrapped(now.monotonic_ms());
+            link.heartbeat.hear(now.monotonic_ms());
         }
     }
 
     /// The answer to a ping came: the next ping follows after the interval.
     pub(super) fn pong(&mut self, id: SessionId, now: Now) {
         let Some(link) = self.links.get_mut(id) else { return };
-        if std::mem::take(&mut link.is_awaiting_pong) {
+        if link.heartbeat.pong() {
             self.arm_session(id, now);
         }
     }
@@ -266,8 +271,8 @@ impl<A: Application> State<A> {
 
     // --- Polling ----------------------------------------------------------------------------
 
-    /// Finds the session of a request.
-    pub(super) fn find(&mut self, sid: &Sid) -> Found {
+    /// Finds the session of a request. One of another surface is none.
+    pub(super) fn find(&mut self, sid: &Sid, surface: u8, now: Now) -> Found {
         let id = if sid.core == self.core.0 {
             match self.links.at_mut(sid.slot).map(|link| &link.transport) {
                 Some(Transport::Moved(core)) => return Found::Elsewhere(*core),
@@ -281,8 +286,14 @@ impl<A: Application> State<A> {
         } else {
             return Found::Unknown;
         };
-        match self.links.get_mut(id).map(|link| &link.transport) {
-            Some(Transport::Polling(polling)) if polling.sid == *sid => Found::Here(id),
+        self.check_pulse(id, now);
+        let Some(link) = self.links.get_mut(id).filter(|link| link.surface == surface) else {
+            return Found::Unknown;
+        };
+        match &link.transport {
+            Transport::Polling(polling) | Transport::Leaving(polling) if polling.sid == *sid => {
+                Found::Here(id)
+            }
             _ => Found::Unknown,
         }
     }
@@ -292,6 +303,9 @@ impl<A: Application> State<A> {
         let Some(link) = self.links.get_mut(id) else {
             return PollStart::Answer(refusal(ErrorCode::SessionUnknown));
         };
+        if matches!(link.transport, Transport::Leaving(_)) {
+            return PollStart::Answer(self.last_words(id));
+        }
         let Transport::Polling(polling) = &mut link.transport else {
             return PollStart::Answer(refusal(ErrorCode::BadRequest));
         };
@@ -341,7 +355,8 @@ impl<A: Application> State<A> {
         }
         self.metrics.pollings.add(1u64.wrapping_neg());
         self.metrics.moved.increment();
-        let transport = ArrivalTransport::Polling { sid: polling.sid, backlog, rest: rest.to_owned() };
+        let (sid, is_upgrading) = (polling.sid, polling.is_upgrading);
+        let transport = ArrivalTransport::Polling { sid, is_upgrading, backlog, rest: rest.to_owned() };
         self.outbox.post(to, Letter::Arrival(Box::new(Arrival { surface, passport, transport })));
     }
 
@@ -362,35 +377,15 @@ impl<A: Application> State<A> {
 
     // --- Upgrade ----------------------------------------------------------------------------
 
-    /// A WebSocket showed its probe. The waiting poll is released, so that the client can finish.
-    pub(super) fn begin_upgrade(&mut self, id: SessionId) -> bool {
-        let Some(Transport::Polling(polling)) = self.links.get_mut(id).map(|link| &mut link.transport) else {
-            return false;
-        };
-        if std::mem::replace(&mut polling.is_upgrading, true) {
-            return false;
-        }
-        if let Some(waiter) = polling.waiter.take() {
-            waiter.answer(payload_response(NOOP_PACKET.to_vec()));
-        }
-        true
-    }
-
-    /// The upgrade failed; polling goes on.
-    pub(super) fn abandon_upgrade(&mut self, id: SessionId) {
-        if let Some(Transport::Polling(polling)) = self.links.get_mut(id).map(|link| &mut link.transport) {
-            polling.is_upgrading = false;
-        }
-    }
-
-    /// The client has changed over: what waited for a poll goes out on the socket.
-    pub(super) fn complete_upgrade(&mut self, id: SessionId, socket: Rc<Socket>) -> bool {
+    /// The client has changed over: what waited for a poll goes out on the socket. Returns what the
+    /// session has received of a binary packet, whose rest comes over the socket.
+    pub(super) fn change_over(&mut self, id: SessionId, socket: Rc<Socket>) -> Option<Assembler> {
         self.flush_one(id);
-        let Some(link) = self.links.get_mut(id) else { return false };
+        let link = self.links.get_mut(id)?;
         let previous = std::mem::replace(&mut link.transport, Transport::WebSocket(socket));
-        let Transport::Polling(polling) = previous else {
+        let Transport::Polling(mut polling) = previous else {
             link.transport = previous;
-            return false;
+            return None;
         };
         if let Some(waiter) = &polling.waiter {
             waiter.answer(payload_response(NOOP_PACKET.to_vec()));
@@ -403,7 +398,8 @@ impl<A: Application> State<A> {
         if !waiting.is_empty() {
             self.out.send(id, |frames| frames.extend_from_slice(&waiting));
         }
-        true
+        self.app.handle_upgrade(id);
+        Some(std::mem::take(&mut polling.assembler))
     }
 
     fn forget_birthplace(&mut self, polling: &Polling) {
@@ -450,11 +446,20 @@ impl<A: Application> State<A> {
         self.metrics.closed[reason as usize].increment();
         self.shared.session_count.fetch_sub(1, Ordering::Relaxed);
         let Some(link) = self.links.get_mut(id) else { return };
-        let backlog_bytes = link.backlog.take().map(|backlog| backlog.bytes.len());
-        self.metrics.queued_bytes.add((backlog_bytes.unwrap_or(0) as u64).wrapping_neg());
+        let backlog = link.backlog.take();
+        let backlog_bytes = backlog.as_ref().map_or(0, |backlog| backlog.bytes.len());
         match std::mem::replace(&mut link.transport, Transport::Free) {
+            Transport::Polling(polling) if polling.waiter.is_none() && has_last_words(reason) => {
+                link.transport = Transport::Leaving(polling);
+                let backlog = link.backlog.insert(backlog.unwrap_or_else(Box::<Backlog>::default));
+                frame::push_frame(&mut backlog.bytes, Opcode::Text, CLOSE_PACKET);
+                let added_bytes = backlog.bytes.len() - backlog_bytes;
+                self.metrics.queued_bytes.add(added_bytes as u64);
+                self.wheel.arm(now.monotonic_ms() + LINGER_MS, Deadline::Linger(id));
+                return self.app.handle_close(id, reason, now, &mut self.out);
+            }
             Transport::WebSocket(socket) => {
-                farewell(&socket, reason, backlog_bytes.is_some());
+                farewell(&socket, reason, backlog.is_some());
                 link.transport = Transport::Closing(socket);
                 self.wheel.arm(now.monotonic_ms() + LINGER_MS, Deadline::Linger(id));
             }
@@ -466,9 +471,38 @@ impl<A: Application> State<A> {
                     waiter.answer(last_poll(reason));
                 }
             }
-            other @ (Transport::Free | Transport::Moved(_) | Transport::Closing(_)) => link.transport = other,
+            other @ (Transport::Free
+            | Transport::Moved(_)
+            | Transport::Closing(_)
+            | Transport::Leaving(_)) => {
+                link.transport = other;
+            }
         }
+        self.metrics.queued_bytes.add((backlog_bytes as u64).wrapping_neg());
         self.app.handle_close(id, reason, now, &mut self.out);
+    }
+
+    /// Answers a poll of a session that is over with what was sent to it before; with the last of it,
+    /// the session's slot is free.
+    fn last_words(&mut self, id: SessionId) -> Response {
+        let words = self
+            .links
+            .get_mut(id)
+            .and_then(|link| egress::take_from(&mut link.backlog, &self.egress_limits, &self.metrics));
+        if self.links.get_mut(id).is_some_and(|link| link.backlog.is_none()) {
+            self.let_go(id);
+        }
+        words.map_or_else(|| refusal(ErrorCode::SessionUnknown), payload_response)
+    }
+
+    /// Frees the slot of a polling session that is over.
+    fn let_go(&mut self, id: SessionId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        let unsaid_bytes = link.backlog.as_ref().map_or(0, |backlog| backlog.bytes.len());
+        self.metrics.queued_bytes.add((unsaid_bytes as u64).wrapping_neg());
+        if let Transport::Leaving(polling) = self.links.remove(id.slot) {
+            self.forget_birthplace(&polling);
+        }
     }
 
     /// Closes every session, for a node that goes down.
@@ -509,41 +543,37 @@ impl<A: Application> State<A> {
                     return;
                 }
                 let Some(link) = self.links.get_mut(id) else { return };
-                link.is_awaiting_pong = true;
-                link.pinged_ms = wrapped(now.monotonic_ms());
+                let overdue_ms = link.heartbeat.ping(now.monotonic_ms(), self.settings.ping_timeout_ms);
                 self.out.send(id, |frames| frames.extend_from_slice(&PING_FRAME));
-                let pong = now.monotonic_ms() + u64::from(self.settings.ping_timeout_ms);
-                self.wheel.arm(pong, Deadline::Pong(id));
+                self.wheel.arm(overdue_ms, Deadline::Pong(id));
             }
-            Deadline::Pong(id) => {
-                if !self.is_open(id) {
-                    return;
-                }
-                let Some(link) = self.links.get_mut(id) else { return };
-                let since_ping = wrapped(now.monotonic_ms()).wrapping_sub(link.pinged_ms);
-                if !link.is_awaiting_pong || since_ping < self.settings.ping_timeout_ms {
-                    return;
-                }
-                // Any byte since the ping counts as life; the pong may be queued behind a long upload.
-                let heard_after = link.heard_ms.wrapping_sub(link.pinged_ms);
-                if heard_after > 0 && heard_after <= since_ping {
-                    self.pong(id, now);
-                } else {
-                    self.out.close(id, CloseReason::PingTimeout);
-                }
-            }
+            Deadline::Pong(id) => self.check_pulse(id, now),
             Deadline::Connect(id) => {
                 let is_late = self.links.get_mut(id).is_some_and(|link| !link.is_joined);
                 if is_late && self.is_open(id) {
                     self.out.close(id, CloseReason::ConnectTimeout);
                 }
             }
-            Deadline::Linger(id) => {
-                if let Some(Transport::Closing(socket)) = self.links.get_mut(id).map(|link| &link.transport) {
-                    socket.shutdown_both();
-                }
-            }
+            Deadline::Linger(id) => match self.links.get_mut(id).map(|link| &link.transport) {
+                Some(Transport::Closing(socket)) => socket.shutdown_both(),
+                Some(Transport::Leaving(_)) => self.let_go(id),
+                _ => {}
+            },
             Deadline::Watch(_) => {}
+        }
+    }
+
+    /// Ends a session whose pong is overdue. Looked at when the deadline fires, and before a request is
+    /// served: the clock may be a tick behind.
+    fn check_pulse(&mut self, id: SessionId, now: Now) {
+        if !self.is_open(id) {
+            return;
+        }
+        let Some(link) = self.links.get_mut(id) else { return };
+        match link.heartbeat.pulse(now.monotonic_ms(), self.settings.ping_timeout_ms) {
+            Pulse::Fine => {}
+            Pulse::Busy => self.pong(id, now),
+            Pulse::Gone => self.end(id, CloseReason::PingTimeout, now),
         }
     }
 
@@ -624,6 +654,11 @@ impl<A: Application> State<A> {
     pub(super) fn is_congested(&self) -> bool {
         self.outbox.letter_count() > OUTBOX_LETTERS_MAX
     }
+
+    /// Whether there is room for the results that another core's requests lead to.
+    pub(super) fn has_room_for_results(&self) -> bool {
+        self.outbox.result_count() <= OUTBOX_LETTERS_MAX
+    }
 }
 
 /// The answer to an Engine.IO request that is refused.
@@ -644,10 +679,17 @@ fn farewell(socket: &Socket, reason: CloseReason, is_blocked: bool) {
     socket.shutdown_write();
 }
 
+/// Whether a client that polls is still to get what was sent to it before, though no poll of its waits:
+/// it must hear that it was sent away, or it would come back.
+const fn has_last_words(reason: CloseReason) -> bool {
+    matches!(reason, CloseReason::ServerDisconnect | CloseReason::TokenExpired)
+}
+
 /// The last answer to a poll. Where the client should come back it is an error, because some clients
-/// take the close packet as final.
+/// take the close packet as final. A client that said goodbye itself gets a packet without meaning, as in Node.
 fn last_poll(reason: CloseReason) -> Response {
     match reason {
+        CloseReason::ClientClosed => payload_response(NOOP_PACKET.to_vec()),
         CloseReason::ShuttingDown | CloseReason::SlowReader | CloseReason::Panicked => {
             Response::json(503, format!("{{\"code\":3,\"message\":\"{}\"}}", reason.websocket().1))
         }

@@ -4,20 +4,19 @@ use std::rc::Rc;
 
 use core_shards::{CoreId, SessionId};
 use protocol::codes::CloseReason;
-use protocol::engine_io::packet::{PROBE, PROBE_ANSWER, UPGRADE};
 use protocol::engine_io::sid::Sid;
 use protocol::engine_io::{self, Packet};
 use protocol::socket_io::Assembler;
-use protocol::websocket::frame::{Opcode, push_close, push_frame, push_frame_with};
-use protocol::websocket::{CloseCode, Decoder, Event, Limits, Role, Violation};
+use protocol::websocket::frame::{Opcode, push_frame, push_frame_with};
+use protocol::websocket::{CloseCode, Decoder, Event, Role, Violation};
 
 use super::application::{Application, Opening};
 use super::core::{Core, Place, WatchGuard};
 use super::mailbox::{Arrival, ArrivalTransport, Letter};
 use super::requests::{open_packet, random_secret};
-use super::settings::{READS_PER_TURN_MAX, UPGRADE_TIMEOUT_MS};
+use super::settings::READS_PER_TURN_MAX;
 use super::state::Flow;
-use super::{SurfaceKind, echo, ingest, link};
+use super::{SurfaceKind, echo, ingest, link, upgrade};
 use crate::rt::Socket;
 
 /// What a WebSocket was opened for.
@@ -25,7 +24,7 @@ pub(super) enum Purpose<A: Application> {
     /// A new session.
     Open(Opening, Place<A>),
     /// An existing polling session wants to change over.
-    Probe(SessionId, u8),
+    Probe(Sid, u8),
     /// The bare echo.
     Echo {
         /// Whether messages may be compressed.
@@ -50,11 +49,10 @@ pub(super) fn begin<A: Application>(
             push_frame_with(&mut packet, Opcode::Text, |out| open_packet(core, &sid, false).push(out));
             let id = core.turn(|state, now| state.open_websocket(socket.clone(), &packet, opening, now));
             place.keep();
-            serve(core, socket, id, surface, rest);
+            serve(core, socket, id, surface, rest, Assembler::new());
         }
-        Purpose::Probe(id, surface) => {
-            watch.set(Some(UPGRADE_TIMEOUT_MS));
-            core.start(probe(core.clone(), socket, watch, id, surface, rest));
+        Purpose::Probe(sid, surface) => {
+            upgrade::begin(core, socket, watch, sid, surface, rest);
         }
         Purpose::Echo { is_deflated } => {
             watch.set(None);
@@ -63,17 +61,17 @@ pub(super) fn begin<A: Application>(
     }
 }
 
-/// Starts reading for a session. `rest` was read already.
+/// Starts reading for a session. `rest` was read already, and `assembler` holds what came of a binary packet.
 pub(super) fn serve<A: Application>(
     core: &Rc<Core<A>>,
     socket: Rc<Socket>,
     id: SessionId,
     surface: u8,
     rest: Vec<u8>,
+    assembler: Assembler,
 ) {
     let kind = core.shared.settings.surfaces[usize::from(surface)].kind;
-    let mut reader =
-        Reader { decoder: Decoder::new(Role::Server), assembler: Assembler::new(), id, surface, kind };
+    let mut reader = Reader { decoder: Decoder::new(Role::Server), assembler, id, surface, kind };
     let mut rest = rest;
     let taken = reader.take(core, &mut rest);
     if let Taken::Move(to, passport, rest) = taken {
@@ -204,8 +202,31 @@ fn refuse<A: Application>(core: &Rc<Core<A>>, id: SessionId, violation: Violatio
     ingest::close(core, id, reason)
 }
 
+/// What a socket had to say.
+pub(super) enum Received {
+    /// Some bytes.
+    Bytes(Vec<u8>),
+    /// Nothing now.
+    Nothing,
+    /// The end of the stream.
+    End,
+}
+
+/// Reads once, for connections that are not in a hurry.
+pub(super) fn receive<A: Application>(core: &Rc<Core<A>>, socket: &Socket) -> Received {
+    core.with_read_buffer(|buffer| match socket.recv(buffer) {
+        Ok(0) => Received::End,
+        Ok(count) => {
+            core.metrics.bytes_in.add(count as u64);
+            Received::Bytes(buffer[..count].to_vec())
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Received::Nothing,
+        Err(_) => Received::End,
+    })
+}
+
 /// Reads and forgets what is there. `true` at the end of the stream.
-fn is_over<A: Application>(core: &Rc<Core<A>>, socket: &Socket) -> bool {
+pub(super) fn is_over<A: Application>(core: &Rc<Core<A>>, socket: &Socket) -> bool {
     core.with_read_buffer(|buffer| match socket.recv(buffer) {
         Ok(count) => count == 0,
         Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
@@ -232,91 +253,6 @@ impl Reader {
             }
             // Somebody still waits to write what the client did not read before it even connected.
             Err(_) => core.shared.give_place_back(),
-        }
-    }
-}
-
-// --- The upgrade from polling -----------------------------------------------------------------
-
-/// Waits for `2probe`, answers `3probe`, waits for `5`: then the session is the socket's. Anything
-/// else, or the watch's deadline, ends the attempt, and the session goes on polling.
-async fn probe<A: Application>(
-    core: Rc<Core<A>>,
-    socket: Rc<Socket>,
-    watch: WatchGuard<A>,
-    id: SessionId,
-    surface: u8,
-    mut rest: Vec<u8>,
-) {
-    let limits = core.shared.settings.websocket_limits();
-    let mut decoder = Decoder::new(Role::Server);
-    let mut has_probed = false;
-    loop {
-        match take_probe(&core, &socket, id, &mut decoder, &limits, &mut rest, &mut has_probed) {
-            Probed::Waiting => {}
-            Probed::Complete(rest) => {
-                drop(watch);
-                return serve(&core, socket, id, surface, rest);
-            }
-            Probed::Failed => break,
-        }
-        if socket.readable().await.is_err() {
-            break;
-        }
-        rest = core.with_read_buffer(|buffer| match socket.recv(buffer) {
-            Ok(count) => buffer[..count].to_vec(),
-            Err(_) => Vec::new(),
-        });
-        if rest.is_empty() {
-            break;
-        }
-    }
-    if has_probed {
-        core.turn(|state, _| state.abandon_upgrade(id));
-    }
-    let mut close = Vec::new();
-    push_close(&mut close, CloseCode::NORMAL, "");
-    let _ = socket.send(&close);
-    socket.shutdown_write();
-}
-
-enum Probed {
-    Waiting,
-    Complete(Vec<u8>),
-    Failed,
-}
-
-fn take_probe<A: Application>(
-    core: &Rc<Core<A>>,
-    socket: &Rc<Socket>,
-    id: SessionId,
-    decoder: &mut Decoder,
-    limits: &Limits,
-    bytes: &mut [u8],
-    has_probed: &mut bool,
-) -> Probed {
-    let mut feed = decoder.feed(bytes, limits);
-    loop {
-        match feed.next() {
-            Ok(None) => return Probed::Waiting,
-            Ok(Some(Event::Text(text))) if text.as_bytes() == PROBE && !*has_probed => {
-                if !core.turn(|state, _| state.begin_upgrade(id)) {
-                    return Probed::Failed;
-                }
-                *has_probed = true;
-                let mut answer = Vec::new();
-                push_frame(&mut answer, Opcode::Text, PROBE_ANSWER);
-                if socket.send(&answer).is_err() {
-                    return Probed::Failed;
-                }
-            }
-            Ok(Some(Event::Text(text))) if text.as_bytes() == UPGRADE && *has_probed => {
-                let rest = feed.rest().to_vec();
-                let is_complete = core.turn(|state, _| state.complete_upgrade(id, socket.clone()));
-                return if is_complete { Probed::Complete(rest) } else { Probed::Failed };
-            }
-            Ok(Some(Event::Pong(_))) => {}
-            Ok(Some(_)) | Err(_) => return Probed::Failed,
         }
     }
 }

@@ -123,6 +123,11 @@ impl Receipts {
         self.entries.len()
     }
 
+    /// When the oldest receipt is to be forgotten.
+    pub(super) fn next_end_ms(&self) -> Option<u64> {
+        self.by_age.front().map(|(end_ms, _)| *end_ms)
+    }
+
     /// Forgets what is older than its life. What is still on its way stays: its retries wait for an answer.
     pub(super) fn expire(&mut self, now_ms: u64) {
         while let Some(&(end_ms, fingerprint)) = self.by_age.front() {

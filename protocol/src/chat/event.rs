@@ -218,6 +218,15 @@ pub fn push_left(out: &mut Frame, channel: &str, user: &str) {
     });
 }
 
+/// An acknowledgement that says no more than that the event was taken.
+pub fn push_plain_ack(out: &mut Frame, ack: u64) {
+    push_packet(out, |out| {
+        out.push(b'3');
+        json::push_u64(out, ack);
+        out.extend_from_slice(b"[{\"success\":true}]");
+    });
+}
+
 /// The acknowledgement of `channel:leave`.
 pub fn push_left_ack(out: &mut Frame, ack: u64, channel: &str) {
     push_packet(out, |out| {

@@ -133,7 +133,12 @@ fn read_send(argument: Option<Json<'_>>) -> Result<Send<'_>, Refusal> {
     check_send(content, &forwarded)
         .map(|(content, client_message_id)| (content, client_message_id))
         .map_err(|message| Refusal { channel: Some(channel.to_string()), ..Refusal::invalid(message) })
-        .map(|(content, client_message_id)| Send { channel: channel.clone(), content, client_message_id, forwarded })
+        .map(|(content, client_message_id)| Send {
+            channel: channel.clone(),
+            content,
+            client_message_id,
+            forwarded,
+        })
 }
 
 /// Checks the fields of a message against each other; the error is what to tell the client.

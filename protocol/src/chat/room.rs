@@ -93,7 +93,8 @@ mod tests {
 
     #[test]
     fn one_channel_has_one_name() {
-        let check = |name: &'static str, expected| assert_eq!(canonical(Cow::Borrowed(name)).as_deref(), expected);
+        let check =
+            |name: &'static str, expected| assert_eq!(canonical(Cow::Borrowed(name)).as_deref(), expected);
         check("abc", Ok("abc"));
         check("channel:abc", Ok("abc"));
         check("dm:a:b", Ok("dm:a:b"));
