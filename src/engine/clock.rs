@@ -12,7 +12,7 @@ use super::core::Core;
 use super::mailbox::{Arrival, ArrivalTransport, Letter, Visit};
 use super::settings::{FLUSH_SOCKETS_MAX, LETTERS_PER_TURN_MAX};
 use super::state::Deadline;
-use super::{http, upgrade, websocket};
+use super::{http, requests, upgrade, websocket};
 use crate::rt::{self, Socket, Yield};
 
 /// Fires deadlines. Woken by the one timer of the core, or when an earlier deadline is set; ends with the core.
@@ -125,6 +125,7 @@ fn receive<A: Application>(core: &Rc<Core<A>>, _from: CoreId, letter: Letter<A>)
                 http::serve(core, socket, bytes, hops);
             }
         }
+        Letter::Posted(posted) => requests::take_posted(core, &posted),
         Letter::Prober(prober) => upgrade::resume(core, *prober),
         Letter::Arrival(arrival) => take_in(core, *arrival),
         // Handled in the turn that took them out.

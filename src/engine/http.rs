@@ -138,6 +138,7 @@ impl<A: Application> Connection<A> {
                 let _ = self.write(&response.with_all(settings.cors.headers(origin)), false, false).await;
                 Next::Close
             }
+            Outcome::HandOver(core) => return (Next::HandOver(core), 0, Vec::new()),
             Outcome::WebSocket(upgrade, purpose) => Next::WebSocket(upgrade, purpose),
             Outcome::Close => Next::Close,
         };
@@ -212,8 +213,9 @@ impl<A: Application> Connection<A> {
     fn hand_over(self, to: CoreId) {
         let Self { core, socket, watch, buffer, hops } = self;
         drop(watch);
-        if let Ok(socket) = Rc::try_unwrap(socket) {
-            let visit = Visit { fd: socket.into_fd(), bytes: buffer, hops: hops + 1 };
+        let fd = Rc::try_unwrap(socket).map(Socket::into_fd);
+        if let Ok(Ok(fd)) = fd {
+            let visit = Visit { fd, bytes: buffer, hops: hops + 1 };
             core.post(to, Letter::Visit(Box::new(visit)));
         }
     }

@@ -21,6 +21,8 @@ pub(super) enum Letter<A: Application> {
     Arrival(Box<Arrival<A::Passport>>),
     /// An HTTP connection whose next request concerns a session of the receiver.
     Visit(Box<Visit>),
+    /// A polling request's packets for a session of the receiver.
+    Posted(Box<Posted>),
     /// A WebSocket that wants to take over a polling session of the receiver.
     Prober(Box<Prober>),
     /// Such a WebSocket is gone; the session of that surface goes on polling.
@@ -33,9 +35,11 @@ impl<A: Application> Letter<A> {
     fn class(&self) -> MailClass {
         match self {
             Self::App(letter) => A::class(letter),
-            Self::Arrival(_) | Self::Visit(_) | Self::Prober(_) | Self::UpgradeAbandoned(..) => {
-                MailClass::Request
-            }
+            Self::Arrival(_)
+            | Self::Visit(_)
+            | Self::Posted(_)
+            | Self::Prober(_)
+            | Self::UpgradeAbandoned(..) => MailClass::Request,
             Self::Forget(_) => MailClass::Result,
         }
     }
@@ -81,6 +85,16 @@ pub(super) struct Visit {
     pub(super) bytes: Vec<u8>,
     /// How many cores passed it on.
     pub(super) hops: u8,
+}
+
+/// A polling request's body on its way to the core of its session.
+pub(super) struct Posted {
+    /// The session.
+    pub(super) sid: Sid,
+    /// Its surface.
+    pub(super) surface: u8,
+    /// Packets with separators, as they came.
+    pub(super) body: Vec<u8>,
 }
 
 /// An upgrade on its way to the core of its session.

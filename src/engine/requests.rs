@@ -23,6 +23,7 @@ use super::core::{Core, Place};
 use super::http::Connection;
 use super::ingest;
 use super::link::surface_number;
+use super::mailbox::{Letter, Posted};
 use super::metrics::Rejection;
 use super::polling::payload_response;
 use super::settings::{HOPS_MAX, POST_RECORDS_MAX, UPGRADE_HOLD_MS};
@@ -36,6 +37,8 @@ pub(super) enum Outcome<A: Application> {
     Respond(Response),
     /// A response after which the connection is closed: its client meant to speak another protocol.
     Refuse(Response),
+    /// The session has moved to another core meanwhile; the request has no body.
+    HandOver(CoreId),
     /// The connection becomes a WebSocket.
     WebSocket(Upgrade, Purpose<A>),
     /// Nothing can be answered any more.
@@ -130,19 +133,16 @@ async fn polling<A: Application>(
             _ => Outcome::Respond(refusal(ErrorCode::BadHandshakeMethod)),
         };
     };
-    let Some(id) = find_here(core, sid, surface) else {
-        return Outcome::Respond(refusal(ErrorCode::SessionUnknown));
-    };
+    let Some(sid) = Sid::parse(sid) else { return Outcome::Respond(refusal(ErrorCode::SessionUnknown)) };
     match request.method {
-        Method::Get => poll(connection, id).await,
-        Method::Post => Outcome::Respond(post(core, id, surface, body)),
+        Method::Get => poll(connection, &sid, surface_number(surface)).await,
+        Method::Post => Outcome::Respond(post(connection, &sid, surface_number(surface), body)),
         _ => Outcome::Respond(refusal(ErrorCode::BadRequest)),
     }
 }
 
-fn find_here<A: Application>(core: &Rc<Core<A>>, sid: &str, surface: usize) -> Option<SessionId> {
-    let sid = Sid::parse(sid)?;
-    match core.turn(|state, now| state.find(&sid, surface_number(surface), now)) {
+fn find_here<A: Application>(core: &Rc<Core<A>>, sid: &Sid, surface: u8) -> Option<SessionId> {
+    match core.turn(|state, now| state.find(sid, surface, now)) {
         Found::Here(id) => Some(id),
         Found::Elsewhere(_) | Found::Unknown => None,
     }
@@ -164,13 +164,25 @@ async fn open<A: Application>(core: &Rc<Core<A>>, request: &Request<'_>, surface
 }
 
 /// Answers a poll when there is something to answer it with.
-async fn poll<A: Application>(connection: &Connection<A>, id: SessionId) -> Outcome<A> {
+async fn poll<A: Application>(connection: &Connection<A>, sid: &Sid, surface: u8) -> Outcome<A> {
     let core = &connection.core;
     let mut has_waited = false;
-    let waiter = loop {
+    let (id, waiter) = loop {
+        // Looked for anew each time: while the poll was held, the session may have moved.
+        let id = match core.turn(|state, now| state.find(sid, surface, now)) {
+            Found::Here(id) => id,
+            Found::Elsewhere(to) if connection.hops < HOPS_MAX => return Outcome::HandOver(to),
+            Found::Elsewhere(_) | Found::Unknown if has_waited => {
+                // The upgrade was completed meanwhile: there is nothing to poll for any more.
+                return Outcome::Respond(refusal(ErrorCode::BadRequest));
+            }
+            Found::Elsewhere(_) | Found::Unknown => {
+                return Outcome::Respond(refusal(ErrorCode::SessionUnknown));
+            }
+        };
         match core.turn(|state, _| state.begin_poll(id)) {
             PollStart::Answer(response) => return Outcome::Respond(response),
-            PollStart::Wait(waiter) => break waiter,
+            PollStart::Wait(waiter) => break (id, waiter),
             PollStart::Upgrading if has_waited => {
                 return Outcome::Respond(payload_response(NOOP_PACKET.to_vec()));
             }
@@ -188,13 +200,33 @@ async fn poll<A: Application>(connection: &Connection<A>, id: SessionId) -> Outc
     }
 }
 
-/// Takes the packets of a request. The answer says only that they were read.
-fn post<A: Application>(core: &Rc<Core<A>>, id: SessionId, surface: usize, body: &[u8]) -> Response {
-    match std::str::from_utf8(body) {
-        Ok(records) => take_records(core, id, surface_number(surface), records),
-        Err(_) => drop(ingest::close(core, id, CloseReason::ProtocolViolation)),
+/// Takes the packets of a request. The answer says only that they were read. While its body came
+/// the session may have moved: then the packets follow it, behind the letter that it moved with.
+fn post<A: Application>(connection: &Connection<A>, sid: &Sid, surface: u8, body: &[u8]) -> Response {
+    let core = &connection.core;
+    match core.turn(|state, now| state.find(sid, surface, now)) {
+        Found::Here(id) => take_body(core, id, surface, body),
+        Found::Elsewhere(to) if connection.hops < HOPS_MAX => {
+            let posted = Posted { sid: *sid, surface, body: body.to_vec() };
+            core.post(to, Letter::Posted(Box::new(posted)));
+        }
+        Found::Elsewhere(_) | Found::Unknown => return refusal(ErrorCode::SessionUnknown),
     }
     Response::new(200, "text/html", "ok")
+}
+
+/// Takes the packets of a request that was answered on another core.
+pub(super) fn take_posted<A: Application>(core: &Rc<Core<A>>, posted: &Posted) {
+    if let Some(id) = find_here(core, &posted.sid, posted.surface) {
+        take_body(core, id, posted.surface, &posted.body);
+    }
+}
+
+fn take_body<A: Application>(core: &Rc<Core<A>>, id: SessionId, surface: u8, body: &[u8]) {
+    match std::str::from_utf8(body) {
+        Ok(records) => take_records(core, id, surface, records),
+        Err(_) => drop(ingest::close(core, id, CloseReason::ProtocolViolation)),
+    }
 }
 
 /// Hands on the packets of a payload, one after the other, until the session is over or moves.
@@ -256,9 +288,10 @@ async fn websocket<A: Application>(
         Err(error) => return Outcome::Refuse(error.response()),
     };
     if let Some(sid) = &query.sid {
-        return match (Sid::parse(sid), find_here(core, sid, surface)) {
-            (Some(sid), Some(_)) => Outcome::WebSocket(upgrade, Purpose::Probe(sid, surface_number(surface))),
-            _ => Outcome::Refuse(refusal(ErrorCode::SessionUnknown)),
+        let surface = surface_number(surface);
+        return match Sid::parse(sid).filter(|sid| find_here(core, sid, surface).is_some()) {
+            Some(sid) => Outcome::WebSocket(upgrade, Purpose::Probe(sid, surface)),
+            None => Outcome::Refuse(refusal(ErrorCode::SessionUnknown)),
         };
     }
     let opening = opening(core, request, surface, true);

@@ -138,8 +138,9 @@ impl<A: Application> Probe<A> {
     fn follow(self, to: CoreId, bytes: Vec<u8>) {
         let Self { core, socket, watch, sid, surface, has_probed, hops } = self;
         drop(watch);
-        if let Ok(socket) = Rc::try_unwrap(socket) {
-            let prober = Prober { fd: socket.into_fd(), sid, surface, has_probed, hops: hops + 1, bytes };
+        let fd = Rc::try_unwrap(socket).map(Socket::into_fd);
+        if let Ok(Ok(fd)) = fd {
+            let prober = Prober { fd, sid, surface, has_probed, hops: hops + 1, bytes };
             core.post(to, Letter::Prober(Box::new(prober)));
         }
     }

@@ -243,16 +243,16 @@ impl Reader {
         rest: Vec<u8>,
     ) {
         core.turn(|state, _| state.release_websocket(self.id));
-        match Rc::try_unwrap(socket) {
-            Ok(socket) => {
-                let transport = ArrivalTransport::WebSocket { fd: socket.into_fd(), rest };
+        match Rc::try_unwrap(socket).map(Socket::into_fd) {
+            Ok(Ok(fd)) => {
+                let transport = ArrivalTransport::WebSocket { fd, rest };
                 core.post(
                     to,
                     Letter::Arrival(Box::new(Arrival { surface: self.surface, passport, transport })),
                 );
             }
-            // Somebody still waits to write what the client did not read before it even connected.
-            Err(_) => core.shared.give_place_back(),
+            // Out of descriptors, or somebody still waits to write what the client did not read before it even connected.
+            Ok(Err(_)) | Err(_) => core.shared.give_place_back(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A connected socket: readiness through the reactor, bytes by direct calls that never block.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 /// A socket registered with this core's reactor. Dropping it closes the connection.
 pub struct Socket {
@@ -21,9 +21,16 @@ impl Socket {
         monoio::net::TcpStream::from_std(stream).map(|stream| Self { stream })
     }
 
-    /// Takes the descriptor back, for a reactor on another core.
-    pub fn into_fd(self) -> OwnedFd {
-        owned(self.stream.into_raw_fd())
+    /// Gives up the socket for a reactor on another core, which gets a descriptor of its own: a wait
+    /// that was dropped may keep ours open until the kernel has confirmed its end.
+    ///
+    /// # Errors
+    /// When the process is out of descriptors; the connection is closed.
+    pub fn into_fd(self) -> io::Result<OwnedFd> {
+        #[expect(unsafe_code, reason = "fcntl(2)")]
+        // SAFETY: the descriptor is open while `self` lives; the result is checked before it is owned.
+        let copy = unsafe { libc::fcntl(self.fd(), libc::F_DUPFD_CLOEXEC, 0) };
+        if copy < 0 { Err(io::Error::last_os_error()) } else { Ok(owned(copy)) }
     }
 
     pub(super) fn fd(&self) -> RawFd {
