@@ -128,6 +128,9 @@ impl<A: Application> Connection<A> {
             Err(Refused::Lost) => return (Next::Close, used, Vec::new()),
         };
         self.watch.set(None);
+        while self.core.is_congested() {
+            self.core.room.next().await;
+        }
         let outcome = requests::handle(self, request, &body.bytes).await;
         self.watch.set(Some(REQUEST_TIMEOUT_MS));
         let next = match outcome {

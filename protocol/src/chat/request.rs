@@ -9,6 +9,7 @@ use crate::json::Json;
 
 /// One event from a client, its room names canonical and its fields of the right type.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it lives on the stack for the time of one event")]
 pub enum Request<'a> {
     /// `channel:join`: become a member.
     Join {
@@ -130,15 +131,10 @@ fn read_send(argument: Option<Json<'_>>) -> Result<Send<'_>, Refusal> {
         fields(argument, ["channelId", "roomName", "room_id", "content"])?;
     let forwarded = fields(argument, FORWARDED)?.map(|field| field.filter(|value| !value.is_null()));
     let channel = channel_name(channel.or(room).or(room_id))?;
-    check_send(content, &forwarded)
-        .map(|(content, client_message_id)| (content, client_message_id))
-        .map_err(|message| Refusal { channel: Some(channel.to_string()), ..Refusal::invalid(message) })
-        .map(|(content, client_message_id)| Send {
-            channel: channel.clone(),
-            content,
-            client_message_id,
-            forwarded,
-        })
+    match check_send(content, &forwarded) {
+        Ok((content, client_message_id)) => Ok(Send { channel, content, client_message_id, forwarded }),
+        Err(message) => Err(Refusal { channel: Some(channel.into_owned()), ..Refusal::invalid(message) }),
+    }
 }
 
 /// Checks the fields of a message against each other; the error is what to tell the client.

@@ -1,0 +1,165 @@
+//! How sessions end: the application hears of it once, the peer as far as its transport allows.
+
+use std::sync::atomic::Ordering;
+
+use core_shards::{Now, SessionId};
+use protocol::codes::CloseReason;
+use protocol::engine_io::ErrorCode;
+use protocol::http::response::Response;
+use protocol::websocket::frame::{self, Opcode};
+
+use super::{CLOSE_PACKET, Deadline, NOOP_PACKET, State, refusal};
+use crate::engine::application::Application;
+use crate::engine::egress;
+use crate::engine::link::{Backlog, Transport};
+use crate::engine::polling::payload_response;
+use crate::engine::settings::LINGER_MS;
+use crate::rt::Socket;
+
+impl<A: Application> State<A> {
+    /// Gives up a session that moves to another core; the application here knows nothing of it.
+    pub(in crate::engine) fn release_websocket(&mut self, id: SessionId) {
+        self.flush_one(id);
+        self.count_transport(id, 1u64.wrapping_neg());
+        self.metrics.moved.increment();
+        self.links.remove(id.slot);
+    }
+
+    /// The task of a WebSocket ends. A session that was still open is lost.
+    pub(in crate::engine) fn socket_gone(&mut self, id: SessionId, reason: CloseReason, now: Now) {
+        if self.is_open(id) {
+            self.end(id, reason, now);
+        }
+        if matches!(self.links.get_mut(id).map(|link| &link.transport), Some(Transport::Closing(_))) {
+            self.links.remove(id.slot);
+        }
+    }
+
+    /// Ends a session: the application hears of it, the peer is told as far as its transport allows.
+    pub(super) fn end(&mut self, id: SessionId, reason: CloseReason, now: Now) {
+        if !self.is_open(id) {
+            return;
+        }
+        self.flush_one(id);
+        self.count_transport(id, 1u64.wrapping_neg());
+        self.metrics.closed[reason as usize].increment();
+        self.shared.session_count.fetch_sub(1, Ordering::Relaxed);
+        let Some(link) = self.links.get_mut(id) else { return };
+        let backlog = link.backlog.take();
+        let backlog_bytes = backlog.as_ref().map_or(0, |backlog| backlog.bytes.len());
+        match std::mem::replace(&mut link.transport, Transport::Free) {
+            Transport::Polling(polling) if polling.waiter.is_none() && has_last_words(reason) => {
+                link.transport = Transport::Leaving(polling);
+                let backlog = link.backlog.insert(backlog.unwrap_or_else(Box::<Backlog>::default));
+                frame::push_frame(&mut backlog.bytes, Opcode::Text, CLOSE_PACKET);
+                let added_bytes = backlog.bytes.len() - backlog_bytes;
+                self.metrics.queued_bytes.add(added_bytes as u64);
+                self.wheel.arm(now.monotonic_ms() + LINGER_MS, Deadline::Linger(id));
+                return self.app.handle_close(id, reason, now, &mut self.out);
+            }
+            Transport::WebSocket(socket) => {
+                farewell(&socket, reason, backlog.is_some());
+                link.transport = Transport::Closing(socket);
+                self.wheel.arm(now.monotonic_ms() + LINGER_MS, Deadline::Linger(id));
+            }
+            Transport::Polling(polling) => {
+                link.transport = Transport::Moved(self.core);
+                self.links.remove(id.slot);
+                self.forget_birthplace(&polling);
+                if let Some(waiter) = polling.waiter {
+                    waiter.answer(last_poll(reason));
+                }
+            }
+            other @ (Transport::Free
+            | Transport::Moved(_)
+            | Transport::Closing(_)
+            | Transport::Leaving(_)) => {
+                link.transport = other;
+            }
+        }
+        self.metrics.queued_bytes.add((backlog_bytes as u64).wrapping_neg());
+        self.app.handle_close(id, reason, now, &mut self.out);
+    }
+
+    /// Answers a poll of a session that is over with what was sent to it before; with the last of it,
+    /// the session's slot is free.
+    pub(super) fn last_words(&mut self, id: SessionId) -> Response {
+        let words = self
+            .links
+            .get_mut(id)
+            .and_then(|link| egress::take_from(&mut link.backlog, &self.egress_limits, &self.metrics));
+        if self.links.get_mut(id).is_some_and(|link| link.backlog.is_none()) {
+            self.let_go(id);
+        }
+        words.map_or_else(|| refusal(ErrorCode::SessionUnknown), payload_response)
+    }
+
+    /// Frees the slot of a polling session that is over.
+    pub(super) fn let_go(&mut self, id: SessionId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        let unsaid_bytes = link.backlog.as_ref().map_or(0, |backlog| backlog.bytes.len());
+        self.metrics.queued_bytes.add((unsaid_bytes as u64).wrapping_neg());
+        if let Transport::Leaving(polling) = self.links.remove(id.slot) {
+            self.forget_birthplace(&polling);
+        }
+    }
+
+    /// Closes every session, for a node that goes down.
+    pub(in crate::engine) fn end_all(&mut self, now: Now) {
+        for slot in self.links.slots_in_use() {
+            let id = self.links.id_at(slot);
+            self.end(id, CloseReason::ShuttingDown, now);
+            if matches!(self.links.at_mut(slot).map(|link| &link.transport), Some(Transport::Moved(_))) {
+                self.links.remove(slot);
+            }
+        }
+    }
+
+    /// Cuts the connections of closed sessions whose peers have not closed their side.
+    pub(in crate::engine) fn cut_all(&mut self) {
+        for slot in self.links.slots_in_use() {
+            if let Some(Transport::Closing(socket)) = self.links.at_mut(slot).map(|link| &link.transport) {
+                socket.shutdown_both();
+            }
+        }
+    }
+
+    pub(super) fn count_transport(&mut self, id: SessionId, amount: u64) {
+        match self.links.get_mut(id).map(|link| &link.transport) {
+            Some(Transport::WebSocket(_)) => self.metrics.websockets.add(amount),
+            Some(Transport::Polling(_)) => self.metrics.pollings.add(amount),
+            _ => {}
+        }
+    }
+}
+
+/// Tells a WebSocket's peer why, if it reads; otherwise ends the connection at once.
+fn farewell(socket: &Socket, reason: CloseReason, is_blocked: bool) {
+    if is_blocked || reason == CloseReason::TransportLost {
+        return socket.shutdown_both();
+    }
+    let (code, text) = reason.websocket();
+    let mut close = Vec::new();
+    frame::push_close(&mut close, code, text);
+    // A socket that does not take even this is closed without it.
+    let _ = socket.send(&close);
+    socket.shutdown_write();
+}
+
+/// Whether a client that polls is still to get what was sent to it before, though no poll of its waits:
+/// it must hear that it was sent away, or it would come back.
+const fn has_last_words(reason: CloseReason) -> bool {
+    matches!(reason, CloseReason::ServerDisconnect | CloseReason::TokenExpired)
+}
+
+/// The last answer to a poll. Where the client should come back it is an error, because some clients
+/// take the close packet as final. A client that said goodbye itself gets a packet without meaning, as in Node.
+fn last_poll(reason: CloseReason) -> Response {
+    match reason {
+        CloseReason::ClientClosed => payload_response(NOOP_PACKET.to_vec()),
+        CloseReason::ShuttingDown | CloseReason::SlowReader | CloseReason::Panicked => {
+            Response::json(503, format!("{{\"code\":3,\"message\":\"{}\"}}", reason.websocket().1))
+        }
+        _ => payload_response(CLOSE_PACKET.to_vec()),
+    }
+}
