@@ -1,3 +1,5 @@
+//! What a connection does with what a server says, and with a server that misbehaves.
+
 use std::num::NonZeroU32;
 use std::time::Duration;
 
