@@ -1,0 +1,94 @@
+// One stock client of JavaScript, and the ways in which such clients come.
+
+import { io } from 'socket.io-client';
+import { Inbox, inTime, waitMsMax } from './inbox.mjs';
+
+/** The ways in which stock clients come: options of socket.io-client, by name. */
+export const transports = {
+  'polling only': { transports: ['polling'] },
+  'websocket only': { transports: ['websocket'] },
+  'polling with upgrade': {},
+  'websocket first': { transports: ['websocket', 'polling'] },
+};
+
+export class Client extends Inbox {
+  constructor(node, options) {
+    const { userId, ...others } = options;
+    super(userId);
+    const auth = userId === undefined ? {} : { userId };
+    this.userId = userId;
+    this.socket = io(node.url, { forceNew: true, auth, reconnectionDelay: 50, reconnectionDelayMax: 400, ...others });
+    this.socket.onAny((event, ...args) => this.keep(event, args));
+    for (const event of ['connect', 'disconnect', 'connect_error']) {
+      this.socket.on(event, (...args) => this.keep(event, args));
+    }
+    this.socket.io.on('ping', () => this.keep('heartbeat', []));
+  }
+
+  /** This client, once it is connected and `authenticated` as its `identity`. */
+  async greeted() {
+    const outcome = new Promise((resolve, reject) => {
+      this.socket.once('connect', resolve).once('connect_error', reject);
+    });
+    await inTime(outcome, `a connection for ${this.userId}`);
+    await this.next('connect');
+    this.greeting = await this.next('connected');
+    this.identity = await this.next('authenticated');
+    return this;
+  }
+
+  /** Emits with an acknowledgement and returns its first argument. */
+  ask(event, ...args) {
+    return this.socket.timeout(waitMsMax).emitWithAck(event, ...args);
+  }
+
+  join(channelId) {
+    return this.ask('channel:join', { channelId });
+  }
+
+  send(channelId, content, more = {}) {
+    return this.ask('message:send', { channelId, content, mentions: [], ...more });
+  }
+
+  /**
+   * The contents heard in a channel before the last word that `speaker` says there: the order of the channel puts it
+   * behind everything that was accepted earlier.
+   */
+  async heardUntilLastWordOf(speaker, channelId) {
+    await speaker.send(channelId, 'the last word');
+    const contents = [];
+    for (;;) {
+      const { content } = await this.next('message', (message) => message.channelId === channelId);
+      if (content === 'the last word') return contents;
+      contents.push(content);
+    }
+  }
+
+  /** What the node had put out for this client when it read this client's ping has arrived when this returns. */
+  async settled() {
+    await this.ask('ping', { timestamp: Date.now() });
+  }
+
+  close() {
+    this.socket.disconnect();
+  }
+}
+
+/**
+ * Runs `scenario` with clients of its own and closes them afterwards: `open` awaits the connection and the greeting,
+ * `begin` only sets out. Both take the user's id and options on top of `options`.
+ */
+export async function withClients(node, options, scenario) {
+  const clients = [];
+  const begin = (userId, more = {}) => {
+    const client = new Client(node, { userId, ...options, ...more });
+    clients.push(client);
+    return client;
+  };
+  const open = (userId, more) => begin(userId, more).greeted();
+  try {
+    return await scenario(open, begin);
+  } finally {
+    for (const client of clients) client.close();
+  }
+}
