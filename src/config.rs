@@ -1,189 +1,132 @@
 //! What the node is told: environment variables or flags of the same meaning, checked before
-//! anything starts.
+//! anything starts. [`table`] has every setting; this file turns them into what the parts of the node take.
+
+pub mod aliases;
+pub mod command_line;
+mod readers;
+pub mod report;
+pub mod resolved;
+pub mod rule;
+pub mod setting;
+pub mod table;
+pub mod token;
 
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use clap::builder::BoolishValueParser;
-use clap::{ArgAction, Args, Parser, Subcommand};
 use core_shards::Limits;
 use core_shards::limits::Expiry;
-use jsonwebtoken::Algorithm;
+use jsonwebtoken::{Algorithm, AlgorithmFamily};
 use protocol::http::cors::Cors;
 use protocol::websocket;
 
-use crate::auth::AuthSettings;
+use crate::auth::{AuthSettings, Verifier};
 use crate::engine::{Settings, Surface, SurfaceKind};
 use crate::rt::DriverPreference;
+use resolved::Resolved;
 
-/// The command line.
-#[derive(Debug, Parser)]
-#[command(name = "realtime", version, about = "The realtime chat node: Socket.IO on every core", after_help = EXAMPLES)]
-pub struct Cli {
-    /// What to do; without a command, serve.
-    #[command(subcommand)]
-    pub command: Option<Command>,
-    /// How to serve.
-    #[command(flatten)]
-    pub config: Config,
-}
-
-/// Commands beside serving.
-#[derive(Clone, Copy, Debug, Subcommand)]
-pub enum Command {
-    /// Ask the node on this machine for its health; exit code 0 if it is healthy. For containers.
-    Healthcheck,
-}
-
-const EXAMPLES: &str = "\
-Examples:
-  realtime --dev                              try it: no tokens, a page at http://127.0.0.1:3101/
-  REALTIME_JWT_SECRET=… realtime              serve on 0.0.0.0:3101, tokens signed with HS256
-  REALTIME_IO_DRIVER=epoll realtime --dev     without io_uring
-  realtime healthcheck                        exit code 0 if the node here is healthy";
-
-/// Everything that can be set.
-#[derive(Clone, Debug, Args)]
+/// Everything that can be set and is acted on; what each field means and what it may be is in [`table::SETTINGS`].
+#[derive(Clone, Debug)]
 pub struct Config {
-    /// Development mode: identities are believed without a token, the demonstration page is served, and only this
-    /// machine can connect unless --host says otherwise. The same as REALTIME_AUTH_REQUIRED=false
-    #[arg(long)]
-    pub dev: bool,
-
-    /// Port to listen on
-    #[arg(long, env = "REALTIME_PORT", default_value_t = 3101)]
+    /// `REALTIME_PORT`; 0 for any that is free.
     pub port: u16,
-
-    /// Address to listen on [default: 0.0.0.0, in development mode 127.0.0.1]
-    #[arg(long, env = "REALTIME_HOST")]
+    /// `REALTIME_HOST`, if it is set.
     pub host: Option<IpAddr>,
-
-    /// Cores to use [default: as many as this process may use]
-    #[arg(long, env = "REALTIME_CORES", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    /// `REALTIME_CORES`, if it is set.
     pub cores: Option<u16>,
-
-    /// How to talk to the kernel
-    #[arg(long, env = "REALTIME_IO_DRIVER", value_enum, default_value_t = DriverPreference::Auto)]
+    /// `REALTIME_IO_DRIVER`.
     pub io_driver: DriverPreference,
-
-    /// Sessions that the node holds at most; more are answered 503 and retry
-    #[arg(
-        long, env = "REALTIME_WEBSOCKET_MAX_CONNECTIONS", default_value_t = 10_000,
-        value_parser = clap::value_parser!(u32).range(1..)
-    )]
+    /// `REALTIME_WEBSOCKET_MAX_CONNECTIONS`: sessions.
     pub max_connections: u32,
-
-    /// Milliseconds between a pong and the next ping
-    #[arg(
-        long, env = "REALTIME_WEBSOCKET_PING_INTERVAL", default_value_t = 25_000,
-        value_parser = clap::value_parser!(u32).range(10..=3_600_000)
-    )]
+    /// `REALTIME_WEBSOCKET_PING_INTERVAL`, in milliseconds.
     pub ping_interval: u32,
-
-    /// Milliseconds that a pong may take; slow mobile links want 20000
-    #[arg(
-        long, env = "REALTIME_WEBSOCKET_PING_TIMEOUT", default_value_t = 5_000,
-        value_parser = clap::value_parser!(u32).range(10..=3_600_000)
-    )]
+    /// `REALTIME_WEBSOCKET_PING_TIMEOUT`, in milliseconds.
     pub ping_timeout: u32,
-
-    /// Secret that signs tokens, a PEM key, or Hasura's {"type","key"}
-    #[arg(long, env = "REALTIME_JWT_SECRET", hide_env_values = true)]
+    /// `REALTIME_JWT_SECRET`, if it is set.
     pub jwt_secret: Option<String>,
-
-    /// The one algorithm that tokens may be signed with: HS256, HS384, HS512, RS256, ES256, EdDSA and so on
-    #[arg(long, env = "REALTIME_JWT_ALGORITHM", default_value = "HS256")]
+    /// `REALTIME_JWT_ALGORITHM`.
     pub jwt_algorithm: Algorithm,
-
-    /// Whether clients must prove who they are
-    #[arg(
-        long, env = "REALTIME_AUTH_REQUIRED", default_value_t = true, action = ArgAction::Set,
-        value_parser = BoolishValueParser::new()
-    )]
+    /// `REALTIME_AUTH_REQUIRED`; `--dev` sets it to false.
     pub auth_required: bool,
-
-    /// Whether clients without a token come in, as guests
-    #[arg(
-        long, env = "REALTIME_ALLOW_ANONYMOUS", default_value_t = false, action = ArgAction::Set,
-        value_parser = BoolishValueParser::new()
-    )]
+    /// `REALTIME_ALLOW_ANONYMOUS`.
     pub allow_anonymous: bool,
-
-    /// Claim that names the user, looked at before userId, x-hasura-user-id, sub and user_id
-    #[arg(long, env = "REALTIME_JWT_USER_CLAIM")]
+    /// `REALTIME_JWT_USER_CLAIM`, if it is set.
     pub jwt_user_claim: Option<String>,
-
-    /// Claims that a token must have, separated by commas; `role` keeps refresh tokens out
-    #[arg(long, env = "REALTIME_JWT_REQUIRED_CLAIMS", value_delimiter = ',')]
+    /// `REALTIME_JWT_REQUIRED_CLAIMS`; empty if it is not set.
     pub jwt_required_claims: Vec<String>,
-
-    /// Issuer that a token must name
-    #[arg(long, env = "REALTIME_JWT_ISSUER")]
+    /// `REALTIME_JWT_ISSUER`, if it is set.
     pub jwt_issuer: Option<String>,
-
-    /// Audience that a token must name
-    #[arg(long, env = "REALTIME_JWT_AUDIENCE")]
+    /// `REALTIME_JWT_AUDIENCE`, if it is set.
     pub jwt_audience: Option<String>,
-
-    /// What happens when a connected client's token ends: `ignore`, or `disconnect` after a warning and 60 s
-    #[arg(long, env = "REALTIME_JWT_EXPIRY", default_value = "ignore", value_parser = ["ignore", "disconnect"])]
+    /// `REALTIME_JWT_EXPIRY`: `ignore` or `disconnect`.
     pub jwt_expiry: String,
-
-    /// Origins of pages that may connect, separated by commas; `*` for all
-    #[arg(long, env = "REALTIME_CORS_ORIGIN", default_value = "*")]
+    /// `REALTIME_CORS_ORIGIN`.
     pub cors_origin: String,
-
-    /// Characters of a message's content at most
-    #[arg(
-        long, env = "REALTIME_MAX_MESSAGE_LENGTH", default_value_t = 10_000,
-        value_parser = clap::value_parser!(u32).range(1..)
-    )]
+    /// `REALTIME_MAX_MESSAGE_LENGTH`, in characters.
     pub max_message_length: u32,
-
-    /// Bytes of one packet from a client at most
-    #[arg(
-        long, env = "REALTIME_MAX_PAYLOAD", default_value_t = 1_000_000,
-        value_parser = clap::value_parser!(u32).range(1_000..=100_000_000)
-    )]
+    /// `REALTIME_MAX_PAYLOAD`, in bytes.
     pub max_payload: u32,
-
-    /// Channels that one session may join
-    #[arg(
-        long, env = "REALTIME_MAX_ROOMS_PER_SOCKET", default_value_t = 256,
-        value_parser = clap::value_parser!(u32).range(1..=10_000)
-    )]
+    /// `REALTIME_MAX_ROOMS_PER_SOCKET`.
     pub max_rooms_per_socket: u32,
-
-    /// Bytes that may wait for a client that does not read, before it is disconnected to come back and catch up
-    #[arg(
-        long, env = "REALTIME_MAX_QUEUE_BYTES", default_value_t = 262_144,
-        value_parser = clap::value_parser!(u32).range(16_384..)
-    )]
+    /// `REALTIME_MAX_QUEUE_BYTES`.
     pub max_queue_bytes: u32,
-
-    /// Whether GET /metrics answers
-    #[arg(
-        long, env = "REALTIME_METRICS_ENABLED", default_value_t = true, action = ArgAction::Set,
-        value_parser = BoolishValueParser::new()
-    )]
+    /// `REALTIME_METRICS_ENABLED`.
     pub metrics_enabled: bool,
-
-    /// What is logged: error, warn, info, debug, or a filter such as realtime=debug
-    #[arg(long, env = "REALTIME_LOG_LEVEL", default_value = "info")]
+    /// `REALTIME_LOG_LEVEL`: a level or a filter that tracing takes.
     pub log_level: String,
-
-    /// Whether GET /debug/panic-connection and /debug/panic-core break things on purpose; development mode only
-    #[arg(
-        long, env = "REALTIME_FAULT_INJECTION", default_value_t = false, action = ArgAction::Set,
-        value_parser = BoolishValueParser::new(), hide = true
-    )]
+    /// `REALTIME_FAULT_INJECTION`.
     pub fault_injection: bool,
+    /// What the operator should know: sentences about variables that are misspelt, overruled, or not acted on.
+    pub warnings: Vec<String>,
 }
 
 impl Config {
+    /// Takes the settings over.
+    ///
+    /// # Errors
+    /// Everything that is wrong with single settings, each a sentence that says what to write instead.
+    pub fn new(resolved: &Resolved) -> Result<Self, Vec<String>> {
+        if !resolved.problems().is_empty() {
+            return Err(resolved.problems().to_vec());
+        }
+        let mut config = Self {
+            port: resolved.number("REALTIME_PORT"),
+            host: resolved.address("REALTIME_HOST"),
+            cores: resolved.number_if_set("REALTIME_CORES"),
+            io_driver: match resolved.text("REALTIME_IO_DRIVER").as_str() {
+                "uring" => DriverPreference::Uring,
+                "epoll" => DriverPreference::Epoll,
+                _ => DriverPreference::Auto,
+            },
+            max_connections: resolved.number("REALTIME_WEBSOCKET_MAX_CONNECTIONS"),
+            ping_interval: resolved.number("REALTIME_WEBSOCKET_PING_INTERVAL"),
+            ping_timeout: resolved.number("REALTIME_WEBSOCKET_PING_TIMEOUT"),
+            jwt_secret: resolved.text_if_set("REALTIME_JWT_SECRET"),
+            jwt_algorithm: resolved.algorithm("REALTIME_JWT_ALGORITHM"),
+            auth_required: resolved.switch("REALTIME_AUTH_REQUIRED"),
+            allow_anonymous: resolved.switch("REALTIME_ALLOW_ANONYMOUS"),
+            jwt_user_claim: resolved.text_if_set("REALTIME_JWT_USER_CLAIM"),
+            jwt_required_claims: resolved.list("REALTIME_JWT_REQUIRED_CLAIMS"),
+            jwt_issuer: resolved.text_if_set("REALTIME_JWT_ISSUER"),
+            jwt_audience: resolved.text_if_set("REALTIME_JWT_AUDIENCE"),
+            jwt_expiry: resolved.text("REALTIME_JWT_EXPIRY"),
+            cors_origin: resolved.text("REALTIME_CORS_ORIGIN"),
+            max_message_length: resolved.number("REALTIME_MAX_MESSAGE_LENGTH"),
+            max_payload: resolved.number("REALTIME_MAX_PAYLOAD"),
+            max_rooms_per_socket: resolved.number("REALTIME_MAX_ROOMS_PER_SOCKET"),
+            max_queue_bytes: resolved.number("REALTIME_MAX_QUEUE_BYTES"),
+            metrics_enabled: resolved.switch("REALTIME_METRICS_ENABLED"),
+            log_level: resolved.text("REALTIME_LOG_LEVEL"),
+            fault_injection: resolved.switch("REALTIME_FAULT_INJECTION"),
+            warnings: resolved.warnings().to_vec(),
+        };
+        config.warnings.extend(config.doubts());
+        Ok(config)
+    }
+
     /// Whether identities are believed without proof.
     pub fn is_insecure(&self) -> bool {
-        self.dev || !self.auth_required
+        !self.auth_required
     }
 
     /// Where to listen: on this machine only, as long as anybody could be anyone.
@@ -202,7 +145,30 @@ impl Config {
                 "REALTIME_FAULT_INJECTION works in development mode only: add --dev or unset it".to_owned()
             );
         }
-        Ok(())
+        Verifier::new(self.auth()).map(drop)
+    }
+
+    /// What is allowed and probably not meant.
+    fn doubts(&self) -> Vec<String> {
+        let mut doubts = Vec::new();
+        let is_shared = AlgorithmFamily::Hmac.algorithms().contains(&self.jwt_algorithm);
+        if let Some(secret) = self.jwt_secret.as_deref().filter(|_| is_shared) {
+            if secret.len() < SECRET_BYTES_MIN {
+                doubts.push(format!(
+                    "REALTIME_JWT_SECRET can be guessed from a token: write {SECRET_BYTES_MIN} random bytes or more"
+                ));
+            }
+            if secret.trim() != secret {
+                doubts.push("REALTIME_JWT_SECRET begins or ends with a blank, and it counts".to_owned());
+            }
+        }
+        if self.max_message_length > self.max_payload {
+            doubts.push(format!(
+                "REALTIME_MAX_MESSAGE_LENGTH is never reached: REALTIME_MAX_PAYLOAD ends packets at {} bytes",
+                self.max_payload
+            ));
+        }
+        doubts
     }
 
     /// What decides about tokens.
@@ -272,46 +238,8 @@ impl Config {
 /// How long a connection may be without a namespace.
 const CONNECT_TIMEOUT_MS: u32 = 10_000;
 
+/// Bytes that a shared secret should have at least (RFC 7518 section 3.2, for HS256).
+const SECRET_BYTES_MIN: usize = 32;
+
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(arguments: &[&str]) -> Result<Config, String> {
-        let arguments = std::iter::once("realtime").chain(arguments.iter().copied());
-        Cli::try_parse_from(arguments).map(|cli| cli.config).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn development_mode_is_for_this_machine_only() {
-        assert_eq!(parse(&["--dev"]).unwrap().address().to_string(), "127.0.0.1:3101");
-        assert_eq!(parse(&["--auth-required=false"]).unwrap().address().to_string(), "127.0.0.1:3101");
-        assert_eq!(parse(&["--dev", "--host=0.0.0.0"]).unwrap().address().to_string(), "0.0.0.0:3101");
-        assert_eq!(parse(&["--jwt-secret=s"]).unwrap().address().to_string(), "0.0.0.0:3101");
-    }
-
-    #[test]
-    fn nonsense_is_refused_with_what_is_possible() {
-        let check = |argument: &str, hint: &str| {
-            let error = parse(&[argument]).unwrap_err();
-            assert!(error.contains(hint), "{argument}: {error}");
-        };
-        check("--port=70000", "0..=65535");
-        check("--cores=0", "1..=1024");
-        check("--io-driver=fast", "uring");
-        check("--jwt-algorithm=none", "--jwt-algorithm");
-        check("--auth-required=perhaps", "--auth-required");
-        check("--ping-timeout=1", "10..=3600000");
-        check("--jwt-expiry=later", "disconnect");
-    }
-
-    #[test]
-    fn faults_are_injected_in_development_only() {
-        assert!(parse(&["--fault-injection=true", "--jwt-secret=s"]).unwrap().check().is_err());
-        assert!(parse(&["--fault-injection=true", "--dev"]).unwrap().check().is_ok());
-    }
-
-    #[test]
-    fn the_summary_hides_the_secret() {
-        assert!(!parse(&["--jwt-secret=hush"]).unwrap().summary().contains("hush"));
-    }
-}
+mod tests;

@@ -1,9 +1,13 @@
 //! The `realtime` binary: reads the configuration, starts the node, waits for a signal, stops.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use realtime::config::{Cli, Command, Config};
+use realtime::config::Config;
+use realtime::config::command_line::{Cli, Command};
+use realtime::config::report::Report;
+use realtime::config::resolved::Resolved;
 use realtime::healthcheck;
 use realtime::node::Node;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -13,28 +17,71 @@ use tracing_subscriber::EnvFilter;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Exit code for what the operator has to write differently; clap's own for flags that do not exist.
+const CONFIGURATION: u8 = 2;
+/// Exit code for what stands in the way outside of the configuration.
+const WORLD: u8 = 1;
+
+/// Why the program ends: the exit code and a message for people.
+type Failure = (u8, String);
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let outcome = match cli.command {
-        Some(Command::Healthcheck) => healthcheck::ask(cli.config.port),
-        None => serve(&cli.config),
-    };
-    match outcome {
+    let resolved = Resolved::new(&cli.flags(), std::env::vars_os());
+    match run(cli.command.as_ref(), &resolved) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
+        Err((code, message)) => {
             eprintln!("realtime: {message}");
-            ExitCode::FAILURE
+            ExitCode::from(code)
         }
     }
 }
 
-fn serve(config: &Config) -> Result<(), String> {
+fn run(command: Option<&Command>, resolved: &Resolved) -> Result<(), Failure> {
+    let config = || Config::new(resolved).map_err(refusal);
+    match command {
+        None => serve(&config()?),
+        Some(Command::Healthcheck) => healthcheck::ask(config()?.port).map_err(|message| (WORLD, message)),
+        Some(Command::CheckConfig(_)) => check_config(resolved),
+        Some(Command::Token(request)) => {
+            let token = request.mint(&config()?).map_err(|message| (CONFIGURATION, message))?;
+            print(&format!("{token}\n"))
+        }
+    }
+}
+
+/// Writes to stdout; a reader that has gone away, as `head` does, is no reason to panic.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    let outcome = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    outcome.map_err(|error| (WORLD, format!("cannot write to stdout: {error}")))
+}
+
+fn refusal(problems: Vec<String>) -> Failure {
+    let list: String = problems.iter().map(|problem| format!("\n  {problem}")).collect();
+    (
+        CONFIGURATION,
+        format!("the configuration does not hold:{list}\n`realtime check-config` shows all of it"),
+    )
+}
+
+fn check_config(resolved: &Resolved) -> Result<(), Failure> {
+    let report = Report::new(resolved);
+    print(&report.text)?;
+    match report.is_good {
+        true => Ok(()),
+        false => Err((CONFIGURATION, "the configuration does not hold".to_owned())),
+    }
+}
+
+fn serve(config: &Config) -> Result<(), Failure> {
+    config.check().map_err(|message| (CONFIGURATION, message))?;
     let filter = EnvFilter::try_new(&config.log_level)
-        .map_err(|error| format!("REALTIME_LOG_LEVEL: {error}: write error, warn, info or debug"))?;
+        .map_err(|error| (CONFIGURATION, format!("REALTIME_LOG_LEVEL: {error}")))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     // Registered before the cores start, so that no signal falls between.
-    let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(|error| error.to_string())?;
-    let node = Node::start(config)?;
+    let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(|error| (WORLD, error.to_string()))?;
+    let node = Node::start(config).map_err(|message| (WORLD, message))?;
     if config.is_insecure() {
         eprintln!("\n  open http://{}/ in two browser tabs\n", node.address());
     }

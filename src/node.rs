@@ -68,6 +68,9 @@ fn start_engine(
 fn report(config: &Config, core_count: u16, driver: &DriverChoice) {
     tracing::info!(version = VERSION, "realtime starts");
     tracing::info!("{}", config.summary());
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
     tracing::info!(cores = core_count, driver = %driver.driver, reason = driver.reason, "reactors");
     let fixed: usize = limits::memory_bill().iter().map(|item| item.bytes).sum();
     for item in limits::memory_bill() {
