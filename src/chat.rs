@@ -84,9 +84,6 @@ impl ChatNode {
         now: Now,
         out: &mut Outputs,
     ) -> Step<Identity> {
-        if packet.namespace != "/" || !self.shard.is_connected(session) {
-            return Step::Close(CloseReason::ProtocolViolation);
-        }
         let Payload::Json(arguments) = packet.payload else {
             refuse_unreadable(session, packet.id, now, out);
             return Step::Stay;
@@ -119,6 +116,10 @@ impl Application for ChatNode {
         letter.class()
     }
 
+    fn has_joined(&self, session: SessionId, namespace: &str) -> bool {
+        namespace == "/" && self.shard.is_connected(session)
+    }
+
     fn handle_packet(
         &mut self,
         session: SessionId,
@@ -126,6 +127,9 @@ impl Application for ChatNode {
         now: Now,
         out: &mut Outputs,
     ) -> Step<Identity> {
+        if packet.kind != Kind::Connect && !self.has_joined(session, packet.namespace) {
+            return Step::Close(CloseReason::ProtocolViolation);
+        }
         match packet.kind {
             Kind::Connect => self.connect(session, packet, now, out),
             Kind::Event | Kind::BinaryEvent => self.event(session, packet, now, out),

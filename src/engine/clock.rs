@@ -77,6 +77,15 @@ pub(super) async fn run_flush<A: Application>(core: Rc<Core<A>>, give_way: Yield
     }
 }
 
+/// Gives the driver its turn when tasks have used up their share, and then the tasks another one. Ends with the core.
+pub(super) async fn run_pauses<A: Application>(core: Rc<Core<A>>, give_way: Yield) {
+    loop {
+        core.pause_wanted.notified().await;
+        give_way.pass().await;
+        core.renew_share();
+    }
+}
+
 /// Takes letters out of the mailbox: results always, requests while what they lead to has room.
 /// Woken by the doorbell; ends with the core.
 pub(super) async fn run_postman<A: Application>(core: Rc<Core<A>>, give_way: Yield) {
@@ -127,7 +136,11 @@ fn receive<A: Application>(core: &Rc<Core<A>>, _from: CoreId, letter: Letter<A>)
         }
         Letter::Posted(posted) => requests::take_posted(core, &posted),
         Letter::Prober(prober) => upgrade::resume(core, *prober),
-        Letter::Arrival(arrival) => take_in(core, *arrival),
+        Letter::Arrival(arrival) => {
+            // In a task of its own: what was read from the session is decoded there.
+            let guest = core.clone();
+            core.start(async move { take_in(&guest, *arrival) });
+        }
         // Handled in the turn that took them out.
         Letter::App(_) | Letter::Forget(_) | Letter::UpgradeAbandoned(..) => {}
     }

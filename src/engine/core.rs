@@ -15,7 +15,7 @@ use super::application::Application;
 use super::egress;
 use super::mailbox::{Letter, Mailbox, PostOffice};
 use super::metrics::{EngineMetrics, Rejection};
-use super::settings::{READ_BUFFER_BYTES, Settings};
+use super::settings::{READ_BUFFER_BYTES, SHARE_BYTES_MAX, Settings};
 use super::state::{Deadline, State};
 use super::threads;
 use crate::rt::{self, Latch, LocalNotify, Socket, WaitList};
@@ -94,7 +94,11 @@ pub struct Core<A: Application> {
     /// A deadline was set that is earlier than the one the clock sleeps towards.
     pub(super) earlier_deadline: LocalNotify,
     pub(super) sleeping_until_ms: Cell<u64>,
-    /// Mailboxes have room again.
+    /// Bytes handled since the driver had its turn.
+    handled_bytes: Cell<usize>,
+    /// The driver is to have its turn.
+    pub(super) pause_wanted: LocalNotify,
+    /// Mailboxes have room again, or the driver has had its turn.
     pub(super) room: WaitList,
     /// The node goes down: tasks end.
     pub(super) stopping: Latch,
@@ -154,6 +158,8 @@ impl<A: Application> Core<A> {
             flush_wanted: LocalNotify::default(),
             earlier_deadline: LocalNotify::default(),
             sleeping_until_ms: Cell::new(0),
+            handled_bytes: Cell::new(0),
+            pause_wanted: LocalNotify::default(),
             room: WaitList::default(),
             stopping: Latch::default(),
             watches: RefCell::default(),
@@ -193,17 +199,19 @@ impl<A: Application> Core<A> {
         rt::spawn(task, TaskCount::new(self), |counted, panic| counted.0.panicked(&*panic));
     }
 
-    /// Starts a task that the end of the core does not wait for.
+    /// Starts a task that the core cannot do without, and whose end it does not wait for. If it panics,
+    /// the process ends, wherever it was.
     pub(super) fn start_background(self: &Rc<Self>, task: impl Future<Output = ()> + 'static) {
-        rt::spawn(task, self.clone(), |core, panic| core.panicked(&*panic));
+        rt::spawn(task, self.clone(), |core, panic| threads::give_up(core.id, &*panic));
     }
 
-    fn panicked(&self, panic: &(dyn Any + Send)) {
+    fn panicked(self: &Rc<Self>, panic: &(dyn Any + Send)) {
         self.metrics.panics.increment();
         if IS_IN_TURN.get() {
             threads::give_up(self.id, panic);
         }
         tracing::error!(core = self.id.0, cause = threads::panic_text(panic), "a task panicked");
+        self.turn(|state, now| state.end_orphans(now));
     }
 
     /// Runs `parse` with the core's JSON validator, outside of a turn: what breaks here breaks one connection.
@@ -222,6 +230,28 @@ impl<A: Application> Core<A> {
     /// Whether so many letters wait for other cores that reading more would only pile them up. Then wait for `room`.
     pub(super) fn is_congested(&self) -> bool {
         self.state.borrow().is_congested()
+    }
+
+    /// Counts what a task handles. Neither a read that finds something nor, on epoll, a wait for what is
+    /// there already lets anything else run: without a count, a client that never stops sending would
+    /// have the core for itself.
+    pub(super) fn count_share(&self, bytes: usize) {
+        self.handled_bytes.set(self.handled_bytes.get().saturating_add(bytes));
+    }
+
+    /// Whether so much was handled that the driver must have its turn before more is. Then wait for `room`.
+    pub(super) fn is_share_used(&self) -> bool {
+        let is_used = self.handled_bytes.get() >= SHARE_BYTES_MAX;
+        if is_used {
+            self.pause_wanted.notify();
+        }
+        is_used
+    }
+
+    /// The driver has had its turn: those who waited for it go on.
+    pub(super) fn renew_share(&self) {
+        self.handled_bytes.set(0);
+        self.room.wake_all();
     }
 
     /// Puts a letter between engines into the outgoing mail.

@@ -10,7 +10,8 @@ use protocol::websocket::{CloseCode, Decoder, Event, Limits, Role};
 use super::application::Application;
 use super::core::{Core, WatchGuard};
 use super::settings::LINGER_MS;
-use super::websocket::{Received, is_over, receive};
+use super::http::{read_some, write_all};
+use super::websocket::drained;
 use crate::rt::Socket;
 
 /// What is sent back, and how.
@@ -35,23 +36,19 @@ pub(super) async fn run<A: Application>(
     loop {
         let goes_on = echo.take(&mut bytes);
         let answer = std::mem::take(&mut echo.answer);
-        if super::http::write_all(&socket, &answer).await.is_err() {
+        if write_all(&socket, &answer).await.is_err() {
             return;
         }
         if !goes_on {
             socket.shutdown_write();
             // Closed with unread bytes it would be reset, and the close frame lost with it.
             watch.set(Some(LINGER_MS));
-            while !is_over(&core, &socket) && socket.readable().await.is_ok() {}
-            return;
+            return drained(&core, &socket).await;
         }
-        bytes = loop {
-            match receive(&core, &socket) {
-                Received::Bytes(bytes) => break bytes,
-                Received::Nothing if socket.readable().await.is_ok() => {}
-                Received::Nothing | Received::End => return,
-            }
-        };
+        match read_some(&core, &socket).await {
+            Ok(more) => bytes = more,
+            Err(_) => return,
+        }
     }
 }
 

@@ -16,8 +16,8 @@ use super::core::{Core, WatchGuard};
 use super::mailbox::{Letter, Visit};
 use super::metrics::Rejection;
 use super::requests::{self, Outcome};
-use super::settings::{KEEP_ALIVE_MS, REQUEST_TIMEOUT_MS};
-use super::websocket;
+use super::settings::{KEEP_ALIVE_MS, LINGER_MS, REQUEST_SHARE_BYTES, REQUEST_TIMEOUT_MS};
+use super::websocket::{self, drained};
 use crate::rt::Socket;
 
 /// Starts serving a connection. `bytes` were read from it already; `hops` cores passed it on.
@@ -64,6 +64,9 @@ impl<A: Application> Connection<A> {
     /// Serves requests until one of them, the peer, a deadline or the node's end says otherwise.
     async fn run(mut self) {
         loop {
+            while self.core.is_share_used() {
+                self.core.room.next().await;
+            }
             let next = match parse_head(&self.buffer, &HeadLimits::STANDARD) {
                 Ok(Some(request)) => {
                     let (next, used, surplus) = self.answer(&request).await;
@@ -80,7 +83,7 @@ impl<A: Application> Connection<A> {
             };
             match next {
                 Next::Continue => {}
-                Next::Close => return,
+                Next::Close => return self.linger().await,
                 Next::HandOver(core) => return self.hand_over(core),
                 Next::WebSocket(upgrade, purpose) => return self.change_protocol(&upgrade, purpose),
             }
@@ -90,6 +93,13 @@ impl<A: Application> Connection<A> {
                 self.watch.set(Some(KEEP_ALIVE_MS));
             }
         }
+    }
+
+    /// Reads and forgets what still comes until the peer closes or the watch cuts the connection: closed
+    /// with unread bytes it would be reset, and the response lost with it (RFC 9112 section 9.6).
+    async fn linger(&self) {
+        self.watch.set(Some(LINGER_MS));
+        drained(&self.core, &self.socket).await;
     }
 
     /// Reads what is there, or waits for it.
@@ -106,6 +116,7 @@ impl<A: Application> Connection<A> {
     /// read behind it.
     async fn answer(&self, request: &Request<'_>) -> (Next<A>, usize, Vec<u8>) {
         self.core.metrics.requests.increment();
+        self.core.count_share(REQUEST_SHARE_BYTES);
         let used = request.head_bytes;
         let settings = &self.core.shared.settings;
         let origin = request.header("origin");
@@ -251,13 +262,17 @@ fn error_response(error: HttpError) -> Response {
 }
 
 /// Reads once, waiting if nothing is there. The end of the stream is an error.
-async fn read_some<A: Application>(core: &Rc<Core<A>>, socket: &Rc<Socket>) -> io::Result<Vec<u8>> {
+pub(super) async fn read_some<A: Application>(core: &Rc<Core<A>>, socket: &Socket) -> io::Result<Vec<u8>> {
     loop {
+        while core.is_share_used() {
+            core.room.next().await;
+        }
         let read = core.with_read_buffer(|buffer| socket.recv(buffer).map(|count| buffer[..count].to_vec()));
         match read {
             Ok(bytes) if bytes.is_empty() => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(bytes) => {
                 core.metrics.bytes_in.add(bytes.len() as u64);
+                core.count_share(bytes.len());
                 return Ok(bytes);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

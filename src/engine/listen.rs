@@ -8,6 +8,7 @@ use super::application::Application;
 use super::core::Core;
 use super::http;
 use super::metrics::Rejection;
+use super::settings::REQUEST_SHARE_BYTES;
 use crate::rt::{self, Either, Listener, Socket};
 
 /// Connections taken before other work gets its turn.
@@ -18,6 +19,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Accepts until the core stops. Woken by the kernel when connections wait.
 pub(super) async fn run_listener<A: Application>(core: Rc<Core<A>>, listener: Listener) {
     loop {
+        while core.is_share_used() {
+            core.room.next().await;
+        }
         match rt::race(listener.ready(), core.stopping.wait()).await {
             Either::Left(Ok(())) => {}
             Either::Left(Err(error)) => {
@@ -30,6 +34,7 @@ pub(super) async fn run_listener<A: Application>(core: Rc<Core<A>>, listener: Li
             match listener.accept().and_then(Socket::new) {
                 Ok(socket) => {
                     core.metrics.accepted.increment();
+                    core.count_share(REQUEST_SHARE_BYTES);
                     http::serve(&core, socket, Vec::new(), 0);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,

@@ -60,7 +60,7 @@ pub const KEEP_ALIVE_MS: u64 = 65_000;
 pub const UPGRADE_TIMEOUT_MS: u64 = 10_000;
 /// How long a poll that arrives in the middle of an upgrade is held before it is answered with a noop.
 pub const UPGRADE_HOLD_MS: u64 = 20;
-/// How long a closed WebSocket may take to close from the other side.
+/// How long the other side of a closed connection may take to close, too.
 pub const LINGER_MS: u64 = 2_000;
 /// Packets in one polling response: clients in Python refuse more.
 pub const POLL_RECORDS_MAX: usize = 16;
@@ -72,6 +72,10 @@ pub const FLUSH_SOCKETS_MAX: usize = 512;
 pub const ARENA_BYTES_MAX: usize = 8 << 20;
 /// Reads from one socket before other work gets its turn.
 pub const READS_PER_TURN_MAX: usize = 4;
+/// Bytes handled on a core before its driver gets its turn, and with it the timers and whoever waits for them.
+pub const SHARE_BYTES_MAX: usize = 256 * 1024;
+/// What a connection or a request counts for at least, in bytes handled.
+pub const REQUEST_SHARE_BYTES: usize = 4 * 1024;
 /// Bytes of a core's shared read buffer.
 pub const READ_BUFFER_BYTES: usize = 64 * 1024;
 /// Letters handled before other work gets its turn.

@@ -172,6 +172,7 @@ impl<A: Application> State<A> {
         if !self.is_open(id) {
             return Flow::Gone;
         }
+        self.heard(id, now);
         self.app.handle_message(id, message, now, &mut self.out);
         Flow::Go
     }

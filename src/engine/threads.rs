@@ -137,8 +137,9 @@ async fn serve<A: Application>(
     let core = Rc::new(Core::new(id, shared, mailbox, state));
     core.start_background(clock::run_flush(core.clone(), Yield::new()?));
     core.start_background(clock::run_postman(core.clone(), Yield::new()?));
+    core.start_background(clock::run_pauses(core.clone(), Yield::new()?));
     core.start_background(clock::run_clock(core.clone()));
-    core.start(listen::run_listener(core.clone(), Listener::new(listener)?));
+    core.start_background(listen::run_listener(core.clone(), Listener::new(listener)?));
     let _ = ready.send(());
     stopped.await;
     core.stopping.set();

@@ -13,12 +13,13 @@ use protocol::websocket::{CloseCode, Decoder, Event, Limits, Role};
 
 use super::application::Application;
 use super::core::{Core, WatchGuard};
+use super::http::read_some;
 use super::link::Transport;
 use super::mailbox::{Letter, Prober};
 use super::polling::payload_response;
 use super::settings::{HOPS_MAX, UPGRADE_TIMEOUT_MS};
 use super::state::{Found, NOOP_PACKET, State};
-use super::websocket::{Received, receive, serve};
+use super::websocket::serve;
 use crate::rt::Socket;
 
 /// A WebSocket that wants to take over a polling session.
@@ -83,13 +84,10 @@ impl<A: Application> Probe<A> {
                 Probed::Elsewhere(core, bytes) => return self.follow(core, bytes),
                 Probed::Failed => break,
             }
-            bytes = loop {
-                match receive(&self.core, &self.socket) {
-                    Received::Bytes(bytes) => break bytes,
-                    Received::Nothing if self.socket.readable().await.is_ok() => {}
-                    Received::Nothing | Received::End => return self.give_up(),
-                }
-            };
+            match read_some(&self.core, &self.socket).await {
+                Ok(more) => bytes = more,
+                Err(_) => break,
+            }
         }
         self.give_up();
     }

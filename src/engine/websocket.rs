@@ -104,7 +104,7 @@ impl Reader {
     /// the socket to wake it. Holds as little as possible while it waits: there is one for each session.
     async fn run<A: Application>(mut self, core: Rc<Core<A>>, socket: Rc<Socket>) {
         loop {
-            if core.is_congested() {
+            if core.is_congested() || core.is_share_used() {
                 core.room.next().await;
                 continue;
             }
@@ -117,9 +117,7 @@ impl Reader {
                 Taken::Move(to, passport, rest) => return self.hand_over(&core, socket, to, passport, rest),
             }
         }
-        // A socket closed with unread bytes would be reset, and the close frame lost with it: what
-        // still comes is read and forgotten until the peer closes or the linger deadline cuts the connection.
-        while !is_over(&core, &socket) && socket.readable().await.is_ok() {}
+        drained(&core, &socket).await;
         core.turn(|state, now| state.socket_gone(self.id, CloseReason::TransportLost, now));
     }
 
@@ -130,6 +128,7 @@ impl Reader {
                 Ok(0) => (Taken::Gone, false),
                 Ok(count) => {
                     core.metrics.bytes_in.add(count as u64);
+                    core.count_share(count);
                     (self.take(core, &mut buffer[..count]), count == buffer.len())
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => (Taken::Go, false),
@@ -202,33 +201,25 @@ fn refuse<A: Application>(core: &Rc<Core<A>>, id: SessionId, violation: Violatio
     ingest::close(core, id, reason)
 }
 
-/// What a socket had to say.
-pub(super) enum Received {
-    /// Some bytes.
-    Bytes(Vec<u8>),
-    /// Nothing now.
-    Nothing,
-    /// The end of the stream.
-    End,
-}
-
-/// Reads once, for connections that are not in a hurry.
-pub(super) fn receive<A: Application>(core: &Rc<Core<A>>, socket: &Socket) -> Received {
-    core.with_read_buffer(|buffer| match socket.recv(buffer) {
-        Ok(0) => Received::End,
-        Ok(count) => {
-            core.metrics.bytes_in.add(count as u64);
-            Received::Bytes(buffer[..count].to_vec())
+/// Reads and forgets what still comes, until the peer closes or a deadline cuts the connection: one that is
+/// closed with unread bytes is reset, and the close frame lost with it.
+pub(super) async fn drained<A: Application>(core: &Rc<Core<A>>, socket: &Socket) {
+    loop {
+        if core.is_share_used() {
+            core.room.next().await;
+        } else if is_over(core, socket) || socket.readable().await.is_err() {
+            return;
         }
-        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Received::Nothing,
-        Err(_) => Received::End,
-    })
+    }
 }
 
 /// Reads and forgets what is there. `true` at the end of the stream.
-pub(super) fn is_over<A: Application>(core: &Rc<Core<A>>, socket: &Socket) -> bool {
+fn is_over<A: Application>(core: &Rc<Core<A>>, socket: &Socket) -> bool {
     core.with_read_buffer(|buffer| match socket.recv(buffer) {
-        Ok(count) => count == 0,
+        Ok(count) => {
+            core.count_share(count);
+            count == 0
+        }
         Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
     })
 }
@@ -251,8 +242,13 @@ impl Reader {
                     Letter::Arrival(Box::new(Arrival { surface: self.surface, passport, transport })),
                 );
             }
-            // Out of descriptors, or somebody still waits to write what the client did not read before it even connected.
-            Ok(Err(_)) | Err(_) => core.shared.give_place_back(),
+            // Out of descriptors.
+            Ok(Err(_)) => core.shared.give_place_back(),
+            // A task still waits to write what the client did not read before it even connected: it ends with the socket.
+            Err(socket) => {
+                socket.shutdown_both();
+                core.shared.give_place_back();
+            }
         }
     }
 }

@@ -1,17 +1,17 @@
 //! How sessions end: the application hears of it once, the peer as far as its transport allows.
 
+use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use core_shards::{Now, SessionId};
 use protocol::codes::CloseReason;
-use protocol::engine_io::ErrorCode;
 use protocol::http::response::Response;
-use protocol::websocket::frame::{self, Opcode};
+use protocol::websocket::frame;
 
-use super::{CLOSE_PACKET, Deadline, NOOP_PACKET, State, refusal};
+use super::{CLOSE_PACKET, Deadline, NOOP_PACKET, State};
 use crate::engine::application::Application;
 use crate::engine::egress;
-use crate::engine::link::{Backlog, Transport};
+use crate::engine::link::Transport;
 use crate::engine::polling::payload_response;
 use crate::engine::settings::LINGER_MS;
 use crate::rt::Socket;
@@ -22,6 +22,9 @@ impl<A: Application> State<A> {
         self.flush_one(id);
         self.count_transport(id, 1u64.wrapping_neg());
         self.metrics.moved.increment();
+        let backlog = self.links.get_mut(id).and_then(|link| link.backlog.take());
+        let unsent_bytes = backlog.map_or(0, |backlog| backlog.bytes.len());
+        self.metrics.queued_bytes.add((unsent_bytes as u64).wrapping_neg());
         self.links.remove(id.slot);
     }
 
@@ -32,6 +35,18 @@ impl<A: Application> State<A> {
         }
         if matches!(self.links.get_mut(id).map(|link| &link.transport), Some(Transport::Closing(_))) {
             self.links.remove(id.slot);
+        }
+    }
+
+    /// Ends the WebSockets that lost their task to a panic: then nobody but their link has the socket.
+    pub(in crate::engine) fn end_orphans(&mut self, now: Now) {
+        for slot in self.links.slots_in_use() {
+            let transport = self.links.at_mut(slot).map(|link| &link.transport);
+            if let Some(Transport::WebSocket(socket) | Transport::Closing(socket)) = transport
+                && Rc::strong_count(socket) == 1
+            {
+                self.socket_gone(self.links.id_at(slot), CloseReason::Panicked, now);
+            }
         }
     }
 
@@ -50,10 +65,7 @@ impl<A: Application> State<A> {
         match std::mem::replace(&mut link.transport, Transport::Free) {
             Transport::Polling(polling) if polling.waiter.is_none() && has_last_words(reason) => {
                 link.transport = Transport::Leaving(polling);
-                let backlog = link.backlog.insert(backlog.unwrap_or_else(Box::<Backlog>::default));
-                frame::push_frame(&mut backlog.bytes, Opcode::Text, CLOSE_PACKET);
-                let added_bytes = backlog.bytes.len() - backlog_bytes;
-                self.metrics.queued_bytes.add(added_bytes as u64);
+                link.backlog = backlog;
                 self.wheel.arm(now.monotonic_ms() + LINGER_MS, Deadline::Linger(id));
                 return self.app.handle_close(id, reason, now, &mut self.out);
             }
@@ -81,17 +93,17 @@ impl<A: Application> State<A> {
         self.app.handle_close(id, reason, now, &mut self.out);
     }
 
-    /// Answers a poll of a session that is over with what was sent to it before; with the last of it,
-    /// the session's slot is free.
+    /// Answers a poll of a session that is over: first with what was sent to it before, then with the
+    /// close packet. Not with both: stock clients would close before they look at what came first.
     pub(super) fn last_words(&mut self, id: SessionId) -> Response {
         let words = self
             .links
             .get_mut(id)
             .and_then(|link| egress::take_from(&mut link.backlog, &self.egress_limits, &self.metrics));
-        if self.links.get_mut(id).is_some_and(|link| link.backlog.is_none()) {
+        words.map(payload_response).unwrap_or_else(|| {
             self.let_go(id);
-        }
-        words.map_or_else(|| refusal(ErrorCode::SessionUnknown), payload_response)
+            payload_response(CLOSE_PACKET.to_vec())
+        })
     }
 
     /// Frees the slot of a polling session that is over.
