@@ -302,8 +302,10 @@ fn every_setting_is_in_the_readme() {
     hold(|files| {
         let text = |path: &str| files.iter().find(|file| file.path == path).map_or("", |file| &file.text);
         let readme = text("README.md");
-        let settings =
-            text("src/config.rs").split("env = \"").skip(1).filter_map(|rest| rest.split('"').next());
+        let settings = text("src/config/table.rs")
+            .split("Setting::acted(\"")
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next());
         settings
             .filter(|setting| !readme.contains(&format!("`{setting}`")))
             .map(|setting| format!("README.md: {setting} is missing"))

@@ -9,8 +9,8 @@ use protocol::websocket::{CloseCode, Decoder, Event, Limits, Role};
 
 use super::application::Application;
 use super::core::{Core, WatchGuard};
-use super::settings::LINGER_MS;
 use super::http::{read_some, write_all};
+use super::settings::LINGER_MS;
 use super::websocket::drained;
 use crate::rt::Socket;
 
