@@ -55,7 +55,7 @@ pub const RETRIES_WAITING_MAX: usize = 8;
 pub const MAILBOX_LETTERS_MAX: usize = 8_192;
 
 /// Bytes that one receipt costs its core: the map entry and its place in the queue.
-const RECEIPT_BYTES: usize = 160;
+const RECEIPT_BYTES: usize = 194;
 
 /// Bytes that one waiting letter costs, envelope only.
 const LETTER_BYTES: usize = 64;
