@@ -1,0 +1,23 @@
+//! What a node promises to whoever connects to it, well-meaning or not: the real binary, raw sockets. The driver is
+//! the one that `REALTIME_IO_DRIVER` names.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a promise that was broken ends the test")]
+
+#[path = "node/holdings.rs"]
+mod holdings;
+#[path = "node/hostile.rs"]
+mod hostile;
+#[path = "node/http.rs"]
+mod http;
+#[path = "node/moving.rs"]
+mod moving;
+#[path = "node/polling.rs"]
+mod polling;
+#[path = "node/server.rs"]
+mod server;
+#[path = "node/shutdown.rs"]
+mod shutdown;
+#[path = "node/slow_readers.rs"]
+mod slow_readers;
+#[path = "node/websocket.rs"]
+mod websocket;
