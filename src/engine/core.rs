@@ -98,7 +98,10 @@ pub struct Core<A: Application> {
     handled_bytes: Cell<usize>,
     /// The driver is to have its turn.
     pub(super) pause_wanted: LocalNotify,
-    /// Mailboxes have room again, or the driver has had its turn.
+    /// Those who wait for the driver's turn. Each goes on once when it was, in the order of waiting: who
+    /// looked again would find the share used up by the first of them, for ever.
+    pub(super) share_renewed: WaitList,
+    /// Mailboxes have room again.
     pub(super) room: WaitList,
     /// The node goes down: tasks end.
     pub(super) stopping: Latch,
@@ -160,6 +163,7 @@ impl<A: Application> Core<A> {
             sleeping_until_ms: Cell::new(0),
             handled_bytes: Cell::new(0),
             pause_wanted: LocalNotify::default(),
+            share_renewed: WaitList::default(),
             room: WaitList::default(),
             stopping: Latch::default(),
             watches: RefCell::default(),
@@ -239,7 +243,8 @@ impl<A: Application> Core<A> {
         self.handled_bytes.set(self.handled_bytes.get().saturating_add(bytes));
     }
 
-    /// Whether so much was handled that the driver must have its turn before more is. Then wait for `room`.
+    /// Whether so much was handled that the driver must have its turn before more is. Then wait for
+    /// `share_renewed`, once.
     pub(super) fn is_share_used(&self) -> bool {
         let is_used = self.handled_bytes.get() >= SHARE_BYTES_MAX;
         if is_used {
@@ -251,7 +256,7 @@ impl<A: Application> Core<A> {
     /// The driver has had its turn: those who waited for it go on.
     pub(super) fn renew_share(&self) {
         self.handled_bytes.set(0);
-        self.room.wake_all();
+        self.share_renewed.wake_all();
     }
 
     /// Puts a letter between engines into the outgoing mail.

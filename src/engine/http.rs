@@ -64,8 +64,8 @@ impl<A: Application> Connection<A> {
     /// Serves requests until one of them, the peer, a deadline or the node's end says otherwise.
     async fn run(mut self) {
         loop {
-            while self.core.is_share_used() {
-                self.core.room.next().await;
+            if self.core.is_share_used() {
+                self.core.share_renewed.next().await;
             }
             let next = match parse_head(&self.buffer, &HeadLimits::STANDARD) {
                 Ok(Some(request)) => {
@@ -168,13 +168,13 @@ impl<A: Application> Connection<A> {
         }
     }
 
-    /// Reads the request's body, which may be in the buffer already. Bounded by the surface's payload
+    /// Reads the request's body, which may be in the buffer already. Bounded, for a session by the payload
     /// limit; a declared length over it is refused before anything is read.
     async fn read_body(&self, request: &Request<'_>) -> Result<Body, Refused> {
         if matches!(request.framing, Framing::None) {
             return Ok(Body::default());
         }
-        let bytes_max = self.core.shared.settings.max_payload as usize;
+        let bytes_max = requests::body_bytes_max(self, request);
         let mut reader = BodyReader::new(request.framing, bytes_max).map_err(Refused::Http)?;
         let mut body = Body::default();
         let buffered = &self.buffer[request.head_bytes..];
@@ -264,8 +264,8 @@ fn error_response(error: HttpError) -> Response {
 /// Reads once, waiting if nothing is there. The end of the stream is an error.
 pub(super) async fn read_some<A: Application>(core: &Rc<Core<A>>, socket: &Socket) -> io::Result<Vec<u8>> {
     loop {
-        while core.is_share_used() {
-            core.room.next().await;
+        if core.is_share_used() {
+            core.share_renewed.next().await;
         }
         let read = core.with_read_buffer(|buffer| socket.recv(buffer).map(|count| buffer[..count].to_vec()));
         match read {

@@ -19,8 +19,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Accepts until the core stops. Woken by the kernel when connections wait.
 pub(super) async fn run_listener<A: Application>(core: Rc<Core<A>>, listener: Listener) {
     loop {
-        while core.is_share_used() {
-            core.room.next().await;
+        if core.is_share_used() {
+            core.share_renewed.next().await;
         }
         match rt::race(listener.ready(), core.stopping.wait()).await {
             Either::Left(Ok(())) => {}

@@ -26,7 +26,7 @@ use super::link::surface_number;
 use super::mailbox::{Letter, Posted};
 use super::metrics::Rejection;
 use super::polling::payload_response;
-use super::settings::{HOPS_MAX, POST_RECORDS_MAX, UPGRADE_HOLD_MS};
+use super::settings::{HOPS_MAX, POST_RECORDS_MAX, STRANGER_BODY_BYTES_MAX, UPGRADE_HOLD_MS};
 use super::state::{Flow, Found, NOOP_PACKET, PollStart, refusal};
 use super::websocket::Purpose;
 use crate::rt::{self, Either};
@@ -51,6 +51,17 @@ pub(super) fn elsewhere<A: Application>(connection: &Connection<A>, request: &Re
     match connection.core.turn(|state, now| state.find(&sid, surface, now)) {
         Found::Elsewhere(core) if connection.hops < HOPS_MAX && core != connection.core.id => Some(core),
         _ => None,
+    }
+}
+
+/// How many bytes a request's body may have: few, unless it is for a session that is here.
+pub(super) fn body_bytes_max<A: Application>(connection: &Connection<A>, request: &Request<'_>) -> usize {
+    let core = &connection.core;
+    let found = session_of(connection, request)
+        .map(|(sid, surface)| core.turn(|state, now| state.find(&sid, surface, now)));
+    match found {
+        Some(Found::Here(_)) => core.shared.settings.max_payload as usize,
+        _ => STRANGER_BODY_BYTES_MAX.min(core.shared.settings.max_payload as usize),
     }
 }
 

@@ -64,6 +64,9 @@ pub const UPGRADE_HOLD_MS: u64 = 20;
 pub const LINGER_MS: u64 = 2_000;
 /// Packets in one polling response: clients in Python refuse more.
 pub const POLL_RECORDS_MAX: usize = 16;
+/// Bytes in the body of a request that is for no session here: anybody can send one, on as many connections as the
+/// process has descriptors. More is answered 413.
+pub const STRANGER_BODY_BYTES_MAX: usize = 16 * 1024;
 /// Packets in one polling request.
 pub const POST_RECORDS_MAX: usize = 10_000;
 /// Sockets that are written before other work gets its turn.

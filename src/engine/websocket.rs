@@ -104,9 +104,12 @@ impl Reader {
     /// the socket to wake it. Holds as little as possible while it waits: there is one for each session.
     async fn run<A: Application>(mut self, core: Rc<Core<A>>, socket: Rc<Socket>) {
         loop {
-            if core.is_congested() || core.is_share_used() {
+            if core.is_congested() {
                 core.room.next().await;
                 continue;
+            }
+            if core.is_share_used() {
+                core.share_renewed.next().await;
             }
             if socket.readable().await.is_err() {
                 break;
@@ -206,8 +209,9 @@ fn refuse<A: Application>(core: &Rc<Core<A>>, id: SessionId, violation: Violatio
 pub(super) async fn drained<A: Application>(core: &Rc<Core<A>>, socket: &Socket) {
     loop {
         if core.is_share_used() {
-            core.room.next().await;
-        } else if is_over(core, socket) || socket.readable().await.is_err() {
+            core.share_renewed.next().await;
+        }
+        if is_over(core, socket) || socket.readable().await.is_err() {
             return;
         }
     }
