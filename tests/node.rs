@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a promise that was broken ends the test")]
 
+#[path = "node/fairness.rs"]
+mod fairness;
 #[path = "node/holdings.rs"]
 mod holdings;
 #[path = "node/hostile.rs"]

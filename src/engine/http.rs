@@ -168,8 +168,8 @@ impl<A: Application> Connection<A> {
         }
     }
 
-    /// Reads the request's body, which may be in the buffer already. Bounded, for a session by the payload
-    /// limit; a declared length over it is refused before anything is read.
+    /// Reads the request's body, which may be in the buffer already. Bounded, by the payload limit if it
+    /// is for a session; a declared length over the bound is refused before anything is read.
     async fn read_body(&self, request: &Request<'_>) -> Result<Body, Refused> {
         if matches!(request.framing, Framing::None) {
             return Ok(Body::default());

@@ -185,3 +185,19 @@ fn packets_for_a_namespace_that_was_left_close_the_session() {
     }
     server.stop();
 }
+
+#[test]
+fn strangers_cannot_make_the_node_keep_what_they_send() {
+    let server = Server::start(1, &[]);
+    let polling = Polling::join(server.address, "known");
+    let stranger = polling.target().replace(&polling.sid, &"A".repeat(polling.sid.len()));
+    for target in [stranger.as_str(), "/socket.io/?EIO=4&transport=polling", "/health"] {
+        let mut http = Http::open(server.address);
+        let head = format!("POST {target} HTTP/1.1\r\nHost: node\r\nContent-Length: 900000\r\n\r\n");
+        http.stream.write_all(head.as_bytes()).unwrap();
+        assert_eq!(http.answer().status, 413, "{target}");
+    }
+    let events = "42[\"pong\"]\x1e".repeat(20_000);
+    assert_eq!(polling.post(events.trim_end_matches('\x1e')).status, 200);
+    server.stop();
+}

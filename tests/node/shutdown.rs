@@ -45,7 +45,8 @@ fn sigterm_tells_everybody_to_come_back_and_exits_with_0() {
     }
     let mut stubborn = WebSocket::join(server.address, "stubborn");
     // Requests that have come, but whose polls wait, are answered; so they must have been seen.
-    server.wait_until("everybody is there", |server| server.session_count() == 26);
+    // The blocked one may have been closed for it already.
+    server.wait_until("everybody is there", |server| server.session_count() >= 25);
 
     server.signal("TERM");
     for socket in &mut sockets {
