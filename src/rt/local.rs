@@ -9,14 +9,14 @@ use std::task::{Poll, Waker};
 #[derive(Debug, Default)]
 pub struct LocalNotify {
     is_set: Cell<bool>,
-    waiting: RefCell<Vec<Waker>>,
+    waiting: RefCell<Option<Waker>>,
 }
 
 impl LocalNotify {
     /// Sets the flag and wakes the task.
     pub fn notify(&self) {
         self.is_set.set(true);
-        for waker in self.waiting.borrow_mut().drain(..) {
+        if let Some(waker) = self.waiting.take() {
             waker.wake();
         }
     }
@@ -27,10 +27,7 @@ impl LocalNotify {
             if self.is_set.replace(false) {
                 return Poll::Ready(());
             }
-            let mut waiting = self.waiting.borrow_mut();
-            if !waiting.iter().any(|waker| waker.will_wake(context.waker())) {
-                waiting.push(context.waker().clone());
-            }
+            self.waiting.replace(Some(context.waker().clone()));
             Poll::Pending
         })
         .await;
