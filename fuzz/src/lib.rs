@@ -4,6 +4,7 @@
 //! or memory that grows beyond the bytes that were fed. Two drivers run the same functions: `cargo +nightly fuzz run
 //! <target> --features libfuzzer` is guided by coverage, `cargo run --release --bin smoke` needs nothing but stable.
 
+pub mod chat_request;
 pub mod deflate_offer;
 pub mod engine_io_payload;
 pub mod http_body;
@@ -34,6 +35,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "engine_io_payload", run: engine_io_payload::target, seeds: engine_io_payload::seeds },
     Target { name: "json", run: json::target, seeds: json::seeds },
     Target { name: "socket_io_packet", run: socket_io_packet::target, seeds: socket_io_packet::seeds },
+    Target { name: "chat_request", run: chat_request::target, seeds: chat_request::seeds },
 ];
 
 #[cfg(test)]

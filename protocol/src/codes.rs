@@ -35,11 +35,13 @@ pub enum ErrorCode {
     NotFound,
     /// The route exists, the method does not.
     MethodNotAllowed,
+    /// The user has as many connections as one may have.
+    TooManyConnections,
 }
 
 impl ErrorCode {
     /// Every code, in the order of their numbers.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::AuthenticationFailed,
         Self::TokenExpired,
         Self::RoomAccessDenied,
@@ -54,6 +56,7 @@ impl ErrorCode {
         Self::InternalError,
         Self::NotFound,
         Self::MethodNotAllowed,
+        Self::TooManyConnections,
     ];
 
     /// The code's name on the wire, such as `NOT_JOINED`.
@@ -73,6 +76,7 @@ impl ErrorCode {
             Self::InternalError => "INTERNAL_ERROR",
             Self::NotFound => "NOT_FOUND",
             Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
+            Self::TooManyConnections => "TOO_MANY_CONNECTIONS",
         }
     }
 
@@ -82,7 +86,7 @@ impl ErrorCode {
             Self::AuthenticationFailed | Self::TokenExpired => "auth",
             Self::RoomAccessDenied | Self::Forbidden => "authorization",
             Self::ValidationError | Self::UnknownEvent | Self::PayloadTooLarge => "validation",
-            Self::NotJoined | Self::MaxRoomsExceeded => "state",
+            Self::NotJoined | Self::MaxRoomsExceeded | Self::TooManyConnections => "state",
             Self::RateLimitExceeded => "rate_limit",
             Self::ServerBusy | Self::InternalError => "server",
             Self::NotFound | Self::MethodNotAllowed => "route",
@@ -97,11 +101,30 @@ impl ErrorCode {
             Self::ValidationError | Self::UnknownEvent => 400,
             Self::PayloadTooLarge => 413,
             Self::MaxRoomsExceeded => 409,
-            Self::RateLimitExceeded => 429,
+            Self::RateLimitExceeded | Self::TooManyConnections => 429,
             Self::ServerBusy => 503,
             Self::InternalError => 500,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
+        }
+    }
+
+    /// Whether the same request may succeed later, so that a client should try it again by itself.
+    pub const fn is_retryable(self) -> bool {
+        match self {
+            Self::RateLimitExceeded | Self::ServerBusy | Self::InternalError => true,
+            Self::AuthenticationFailed
+            | Self::TokenExpired
+            | Self::RoomAccessDenied
+            | Self::Forbidden
+            | Self::ValidationError
+            | Self::UnknownEvent
+            | Self::PayloadTooLarge
+            | Self::NotJoined
+            | Self::MaxRoomsExceeded
+            | Self::NotFound
+            | Self::MethodNotAllowed
+            | Self::TooManyConnections => false,
         }
     }
 }
@@ -134,11 +157,15 @@ pub enum CloseReason {
     ShuttingDown,
     /// The connection's own task panicked.
     Panicked,
+    /// A newer connection of the same client took the session over.
+    Evicted,
+    /// WebSocket pings came faster than they are worth answering.
+    TooManyPings,
 }
 
 impl CloseReason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::ClientClosed,
         Self::TransportLost,
         Self::PingTimeout,
@@ -151,6 +178,8 @@ impl CloseReason {
         Self::ServerDisconnect,
         Self::ShuttingDown,
         Self::Panicked,
+        Self::Evicted,
+        Self::TooManyPings,
     ];
 
     /// The metric label.
@@ -168,6 +197,8 @@ impl CloseReason {
             Self::ServerDisconnect => "server_disconnect",
             Self::ShuttingDown => "shutting_down",
             Self::Panicked => "panicked",
+            Self::Evicted => "evicted",
+            Self::TooManyPings => "too_many_pings",
         }
     }
 
@@ -184,6 +215,8 @@ impl CloseReason {
             Self::ServerDisconnect => (CloseCode::NORMAL, "server disconnect"),
             Self::ShuttingDown => (CloseCode::SERVICE_RESTART, "service restart: reconnect"),
             Self::Panicked => (CloseCode::INTERNAL, "internal error"),
+            Self::Evicted => (CloseCode::NORMAL, "session taken over by a newer connection"),
+            Self::TooManyPings => (CloseCode::POLICY, "too many pings"),
         }
     }
 }

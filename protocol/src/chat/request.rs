@@ -1,28 +1,97 @@
 //! What a client may ask: a validated event packet becomes a [`Request`], or a [`Refusal`] that says
 //! what was wrong with it. Bounds that are configuration are checked by the shard, not here.
 
+mod fields;
+mod membership;
+mod presence;
+mod receipts;
+mod relay;
+mod send;
+mod sync;
+mod typing;
+
 use std::borrow::Cow;
 
-use super::room::{self, NameError};
+use super::dialect::Spelling;
+use super::room::NameError;
 use crate::codes::ErrorCode;
 use crate::json::Json;
 
+pub use fields::{EMOJI_CHARS_MAX, ID_BYTES_MAX, THREAD_BYTES_MAX, USER_BYTES_MAX};
+pub use membership::{EPOCH_BYTES_MAX, Since};
+pub use presence::{CUSTOM_TEXT_CHARS_MAX, PresenceUpdate, USERS_MAX};
+pub use receipts::{MESSAGE_IDS_MAX, React, Read};
+pub use relay::{BATCH_EVENTS_MAX, EVENT_NAME_BYTES_MAX, Relayed, parse_relayed};
+pub use send::{CLIENT_MESSAGE_ID_BYTES_MAX, FORWARDED, MESSAGE_TYPE_BYTES_MAX, Send, client_message_id};
+pub use sync::{SYNC_MESSAGES_DEFAULT, SYNC_MESSAGES_MAX};
+pub use typing::Typing;
+
+pub(super) use fields::{USER, channel_of, fields, invalid, is_absent, text};
+pub(super) use membership::since_time;
+pub(super) use presence::presence_fields;
+pub(super) use relay::event_name;
+pub(super) use send::read_send;
+pub(super) use typing::read_typing;
+
 /// One event from a client, its room names canonical and its fields of the right type.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "it lives on the stack for the time of one event")]
 pub enum Request<'a> {
-    /// `channel:join`: become a member.
+    /// `channel:join`, `room:join`: become a member.
     Join {
         /// Canonical room name.
         channel: Cow<'a, str>,
+        /// How the client wrote it.
+        spelling: Spelling,
+        /// Whether `room:join` was used, which is answered with other events.
+        by_room_name: bool,
+        /// What the client has already.
+        since: Option<Since<'a>>,
     },
-    /// `channel:leave`: stop being a member.
+    /// `channel:leave`, `room:leave`: stop being a member.
     Leave {
         /// Canonical room name.
         channel: Cow<'a, str>,
+        /// How the client wrote it.
+        spelling: Spelling,
+        /// Whether `room:leave` was used.
+        by_room_name: bool,
     },
-    /// `message:send`: publish to a channel.
+    /// `message:send`, or `message:new` from a client: publish to a channel.
     Send(Send<'a>),
+    /// `typing`, `typing:start`, `typing:stop`, `message:typing`.
+    Typing(Typing<'a>),
+    /// `presence:update`, `user:status`: the session's own status.
+    Presence(PresenceUpdate<'a>),
+    /// `presence:subscribe`: hear of these users from now on.
+    Subscribe {
+        /// User ids as they came, at most [`USERS_MAX`], perhaps with repetitions.
+        users: Vec<Cow<'a, str>>,
+    },
+    /// `presence:unsubscribe`.
+    Unsubscribe {
+        /// User ids as in [`Request::Subscribe`].
+        users: Vec<Cow<'a, str>>,
+    },
+    /// `presence:get`: how these users are, once.
+    GetPresence {
+        /// User ids as in [`Request::Subscribe`].
+        users: Vec<Cow<'a, str>>,
+    },
+    /// `read`, `message:read`, `read:update`, `message:read-ack`, `message:batch-read-ack`, `channel:read`.
+    Read(Read<'a>),
+    /// `reaction`, `reaction:add`, `reaction:remove`.
+    React(React<'a>),
+    /// `sync:messages`: what was published since.
+    SyncMessages {
+        /// Canonical room name.
+        channel: Cow<'a, str>,
+        /// What the client has already; `None` asks for the latest.
+        since: Option<Since<'a>>,
+        /// How many it takes, 1 to [`SYNC_MESSAGES_MAX`].
+        limit: usize,
+    },
+    /// `sync:channels`: the channels that the session is in.
+    SyncChannels,
     /// `ping`: answered at once with the client's own timestamp and ours.
     Ping {
         /// The client's `timestamp`, echoed as it came.
@@ -35,47 +104,30 @@ pub enum Request<'a> {
         /// The token.
         token: Cow<'a, str>,
     },
+    /// `receipt:update`, `typing:update`: accepted and ignored, since nobody listens for what would follow.
+    Acknowledged,
+    /// `notification:read`, `notification:read:all`: told to the user's other sessions.
+    Notification {
+        /// The event's name.
+        name: &'static str,
+        /// The notification; `None` for all of them.
+        id: Option<Cow<'a, str>>,
+    },
+    /// `dispatch`: an event of the client's own making for a room.
+    Dispatch {
+        /// The event's name, not a reserved one.
+        event: Cow<'a, str>,
+        /// Canonical room name.
+        channel: Cow<'a, str>,
+        /// Its argument, `null` if there was none.
+        payload: Json<'a>,
+    },
+    /// `batch`: several events in one, each to be parsed by itself; none of them is a batch.
+    Batch {
+        /// Name and argument of each, 1 to [`BATCH_EVENTS_MAX`].
+        events: Vec<(Cow<'a, str>, Option<Json<'a>>)>,
+    },
 }
-
-/// A message on its way in. Raw fields are forwarded exactly as the client wrote them.
-#[derive(Debug)]
-pub struct Send<'a> {
-    /// Canonical room name.
-    pub channel: Cow<'a, str>,
-    /// A JSON string; empty only if there are attachments.
-    pub content: Json<'a>,
-    /// The sender's own id of the message, by which a retry is known.
-    pub client_message_id: Option<Cow<'a, str>>,
-    /// The listed optional fields, name and raw value, in the order of [`FORWARDED`].
-    pub forwarded: [Option<Json<'a>>; FORWARDED.len()],
-}
-
-/// Fields of `message:send` that are handed on to the members untouched.
-pub const FORWARDED: [&str; 12] = [
-    "mentions",
-    "type",
-    "clientMessageId",
-    "tempId",
-    "threadId",
-    "replyTo",
-    "replyToId",
-    "parentMessageId",
-    "attachments",
-    "attachmentIds",
-    "metadata",
-    "customData",
-];
-const MENTIONS: usize = 0;
-const KIND: usize = 1;
-const CLIENT_MESSAGE_ID: usize = 2;
-const TEMPORARY_ID: usize = 3;
-const ATTACHMENTS: usize = 8;
-const ATTACHMENT_IDS: usize = 9;
-
-/// The longest `clientMessageId` in bytes.
-pub const CLIENT_MESSAGE_ID_BYTES_MAX: usize = 128;
-/// The longest message `type` in bytes.
-pub const MESSAGE_TYPE_BYTES_MAX: usize = 32;
 
 /// Why an event was refused before anything was done.
 #[derive(Debug, PartialEq, Eq)]
@@ -86,22 +138,32 @@ pub struct Refusal {
     pub message: &'static str,
     /// The channel that the event named, if it could be read.
     pub channel: Option<String>,
+    /// After how many seconds a retry makes sense, if that is known.
+    pub retry_after_s: Option<u32>,
 }
 
 impl Refusal {
     /// A refusal that concerns no channel.
     pub const fn new(code: ErrorCode, message: &'static str) -> Self {
-        Self { code, message, channel: None }
+        Self { code, message, channel: None, retry_after_s: None }
     }
 
-    const fn invalid(message: &'static str) -> Self {
-        Self::new(ErrorCode::ValidationError, message)
+    /// The same refusal, of what may succeed later.
+    #[must_use]
+    pub fn retry_after(self, seconds: u32) -> Self {
+        Self { retry_after_s: Some(seconds), ..self }
+    }
+
+    /// The same refusal, of an event that named this channel.
+    #[must_use]
+    pub fn about(self, channel: &str) -> Self {
+        Self { channel: Some(channel.to_owned()), ..self }
     }
 }
 
 impl From<NameError> for Refusal {
     fn from(error: NameError) -> Self {
-        Self::invalid(error.message())
+        invalid(error.message())
     }
 }
 
@@ -109,86 +171,48 @@ impl From<NameError> for Refusal {
 ///
 /// Unknown fields are ignored. A field that decides something may stand only once, since readers
 /// differ in which of two they take.
+///
+/// # Errors
+/// [`Refusal`] with `UNKNOWN_EVENT` if there is no such event, and with `VALIDATION_ERROR` if a field of it is missing,
+/// of the wrong type or over its bound.
 pub fn parse<'a>(event: &str, argument: Option<Json<'a>>) -> Result<Request<'a>, Refusal> {
     match event {
-        "channel:join" => Ok(Request::Join { channel: read_channel(argument)? }),
-        "channel:leave" => Ok(Request::Leave { channel: read_channel(argument)? }),
-        "message:send" => read_send(argument).map(Request::Send),
+        "channel:join" => membership::read_join(argument, false),
+        "room:join" => membership::read_join(argument, true),
+        "channel:leave" => membership::read_leave(argument, false),
+        "room:leave" => membership::read_leave(argument, true),
+        "message:send" | "message:new" => read_send(argument).map(Request::Send),
+        "typing" | "typing:start" | "typing:stop" | "message:typing" => {
+            read_typing(event, argument).map(Request::Typing)
+        }
+        "presence:update" | "user:status" => presence::read_update(argument).map(Request::Presence),
+        "presence:subscribe" => Ok(Request::Subscribe { users: presence::read_users(argument)? }),
+        "presence:unsubscribe" => Ok(Request::Unsubscribe { users: presence::read_users(argument)? }),
+        "presence:get" => Ok(Request::GetPresence { users: presence::read_users(argument)? }),
+        "read"
+        | "message:read"
+        | "read:update"
+        | "message:read-ack"
+        | "message:batch-read-ack"
+        | "channel:read" => receipts::read_receipt(event, argument).map(Request::Read),
+        "reaction" | "reaction:add" | "reaction:remove" => {
+            receipts::read_reaction(event, argument).map(Request::React)
+        }
+        "sync:messages" => sync::read_messages(argument),
+        "sync:channels" => Ok(Request::SyncChannels),
         "ping" => Ok(Request::Ping { timestamp: argument.and_then(|object| object.get("timestamp")) }),
         "pong" => Ok(Request::Pong),
         "auth:refresh" => Ok(Request::Refresh { token: read_token(argument)? }),
+        "receipt:update" | "typing:update" => Ok(Request::Acknowledged),
+        "notification:read" => relay::read_notification(argument),
+        "notification:read:all" => Ok(Request::Notification { name: "notification:read:all", id: None }),
+        "dispatch" => relay::read_dispatch(argument),
+        "batch" => relay::read_batch(argument),
         _ => Err(Refusal::new(ErrorCode::UnknownEvent, "unknown event")),
     }
 }
 
-fn read_channel(argument: Option<Json<'_>>) -> Result<Cow<'_, str>, Refusal> {
-    let [channel, room, room_id] = fields(argument, ["channelId", "roomName", "room_id"])?;
-    channel_name(channel.or(room).or(room_id))
-}
-
-fn read_send(argument: Option<Json<'_>>) -> Result<Send<'_>, Refusal> {
-    let [channel, room, room_id, content] =
-        fields(argument, ["channelId", "roomName", "room_id", "content"])?;
-    let forwarded = fields(argument, FORWARDED)?.map(|field| field.filter(|value| !value.is_null()));
-    let channel = channel_name(channel.or(room).or(room_id))?;
-    match check_send(content, &forwarded) {
-        Ok((content, client_message_id)) => Ok(Send { channel, content, client_message_id, forwarded }),
-        Err(message) => Err(Refusal { channel: Some(channel.into_owned()), ..Refusal::invalid(message) }),
-    }
-}
-
-/// Checks the fields of a message against each other; the error is what to tell the client.
-fn check_send<'a>(
-    content: Option<Json<'a>>,
-    forwarded: &[Option<Json<'a>>; FORWARDED.len()],
-) -> Result<(Json<'a>, Option<Cow<'a, str>>), &'static str> {
-    let has_attachments = [ATTACHMENTS, ATTACHMENT_IDS]
-        .into_iter()
-        .any(|field| forwarded[field].is_some_and(|list| list.items().next().is_some()));
-    let content = match content {
-        Some(content) if content.as_raw().starts_with('"') => content,
-        Some(_) => return Err("content must be a string"),
-        None if has_attachments => Json::trusted("\"\""),
-        None => return Err("content is required"),
-    };
-    if content.as_raw() == "\"\"" && !has_attachments {
-        return Err("content must not be empty");
-    }
-    if forwarded[MENTIONS].is_some_and(|list| !list.as_raw().starts_with('[')) {
-        return Err("mentions must be an array");
-    }
-    let is_short = |field: Option<Json<'_>>, bytes_max: usize| match field.map(Json::as_str) {
-        None => true,
-        Some(Some(text)) => text.len() <= bytes_max,
-        Some(None) => false,
-    };
-    if !is_short(forwarded[KIND], MESSAGE_TYPE_BYTES_MAX) {
-        return Err("type must be a string of at most 32 bytes");
-    }
-    let client_message_id = forwarded[CLIENT_MESSAGE_ID].or(forwarded[TEMPORARY_ID]);
-    if !is_short(client_message_id, CLIENT_MESSAGE_ID_BYTES_MAX) {
-        return Err("clientMessageId must be a string of at most 128 bytes");
-    }
-    Ok((content, client_message_id.and_then(Json::as_str).filter(|id| !id.is_empty())))
-}
-
 fn read_token(argument: Option<Json<'_>>) -> Result<Cow<'_, str>, Refusal> {
     let [token] = fields(argument, ["token"])?;
-    token.and_then(Json::as_str).ok_or(Refusal::invalid("token must be a string"))
-}
-
-fn channel_name(field: Option<Json<'_>>) -> Result<Cow<'_, str>, Refusal> {
-    let Some(field) = field else { return Err(Refusal::invalid("channelId is required")) };
-    let Some(name) = field.as_str() else { return Err(Refusal::invalid("channelId must be a string")) };
-    Ok(room::canonical(name)?)
-}
-
-fn fields<'a, const N: usize>(
-    argument: Option<Json<'a>>,
-    names: [&str; N],
-) -> Result<[Option<Json<'a>>; N], Refusal> {
-    let Some(object) = argument.filter(|argument| argument.as_raw().starts_with('{')) else {
-        return Err(Refusal::invalid("the event needs one object as its argument"));
-    };
-    object.read(names).map_err(|_| Refusal::invalid("a field stands twice"))
+    token.and_then(Json::as_str).ok_or(invalid("token must be a string"))
 }

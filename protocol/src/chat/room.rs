@@ -3,8 +3,13 @@
 
 use std::borrow::Cow;
 
+use super::dialect::Spelling;
+
 /// The longest room name in bytes, prefix included.
 pub const NAME_BYTES_MAX: usize = 255;
+
+/// What stands before the id of a channel in its longer spelling.
+const CHANNEL_PREFIX: &str = "channel:";
 
 /// What a room is for; decides who may join it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +60,7 @@ impl NameError {
 
 /// The one spelling that a room is kept under: channels by bare id, other kinds with their prefix.
 ///
-/// `abc` and `channel:abc` both give `abc`; `dm:a:b` stays `dm:a:b`.
+/// `abc` and `channel:abc` both give `abc`; `dm:a:b` stays `dm:a:b`. A canonical name gives itself.
 pub fn canonical(name: Cow<'_, str>) -> Result<Cow<'_, str>, NameError> {
     if name.len() > NAME_BYTES_MAX {
         return Err(NameError::TooLong);
@@ -63,16 +68,30 @@ pub fn canonical(name: Cow<'_, str>) -> Result<Cow<'_, str>, NameError> {
     if name.chars().any(char::is_control) {
         return Err(NameError::ControlCharacter);
     }
-    let bare = match &name {
-        Cow::Borrowed(text) => text.strip_prefix("channel:").map(Cow::Borrowed),
-        Cow::Owned(text) => text.strip_prefix("channel:").map(|bare| Cow::Owned(bare.to_owned())),
+    let name = match name {
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim_start_matches(CHANNEL_PREFIX)),
+        Cow::Owned(text) => Cow::Owned(text.trim_start_matches(CHANNEL_PREFIX).to_owned()),
     };
-    let name = bare.unwrap_or(name);
     let (_, id) = split(&name);
     if id.is_empty() {
         return Err(NameError::Empty);
     }
     Ok(name)
+}
+
+/// How a client wrote the name that it gave.
+pub fn spelling(original: &str) -> Spelling {
+    if original.starts_with(CHANNEL_PREFIX) { Spelling::Prefixed } else { Spelling::Bare }
+}
+
+/// A canonical name in one of its spellings: `channel:abc` for `abc` if that is how it was joined.
+///
+/// Rooms of other kinds have one spelling.
+pub fn spelled(canonical: &str, spelling: Spelling) -> Cow<'_, str> {
+    match (spelling, split(canonical).0) {
+        (Spelling::Prefixed, RoomKind::Channel) => Cow::Owned([CHANNEL_PREFIX, canonical].concat()),
+        _ => Cow::Borrowed(canonical),
+    }
 }
 
 /// Splits a canonical name into its kind and id: `dm:a:b` is `(Direct, "a:b")`.
@@ -104,6 +123,18 @@ mod tests {
         check("channel:", Err(&NameError::Empty));
         check("thread:", Err(&NameError::Empty));
         check("a\u{7}b", Err(&NameError::ControlCharacter));
+        check("channel:user:7", Ok("user:7"));
+        check("channel:channel:abc", Ok("abc"));
         assert_eq!(canonical(Cow::Owned("x".repeat(256))), Err(NameError::TooLong));
+        assert_eq!(canonical(Cow::Owned("channel:x".to_owned())), Ok(Cow::Borrowed("x")));
+    }
+
+    #[test]
+    fn a_name_is_echoed_as_it_was_spelled() {
+        for name in ["abc", "channel:abc", "dm:a:b", "thread:t", "user:7"] {
+            let canonical = canonical(Cow::Borrowed(name)).unwrap();
+            assert_eq!(spelled(&canonical, spelling(name)), name);
+        }
+        assert_eq!(spelled("user:7", Spelling::Prefixed), "user:7");
     }
 }

@@ -25,6 +25,43 @@ pub fn push_iso(out: &mut Vec<u8>, unix_ms: u64) {
     out.push(b'Z');
 }
 
+/// Reads an instant of the years 1970 to 9999 in UTC: what [`push_iso`] writes, or the same without fraction.
+///
+/// `2026-03-01T10:00:01.000Z` and `2026-03-01T10:00:01Z` are 1772359201000; days that do not exist are `None`.
+pub fn parse_iso(text: &str) -> Option<u64> {
+    let text = text.strip_suffix('Z')?;
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "000"));
+    let fields: &[u8; 19] = whole.as_bytes().try_into().ok()?;
+    let is_separated = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
+    if !is_separated.iter().all(|&(at, separator)| fields[at] == separator) || fraction.len() != 3 {
+        return None;
+    }
+    let number = |from: usize, to: usize| digits(&fields[from..to]);
+    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    if hour > 23 || minute > 59 || second > 59 || year < 1970 {
+        return None;
+    }
+    let days = days_of(year, month, day).filter(|&days| civil(days) == (year, month, day))?;
+    let in_day_s = hour * 3600 + minute * 60 + second;
+    Some((days * 86_400 + in_day_s) * 1000 + digits(fraction.as_bytes())?)
+}
+
+/// The days from 1970-01-01 to a date, by the reckoning of [`civil`]; any date if the month exists.
+fn days_of(year: u64, month: u64, day: u64) -> Option<u64> {
+    let march_month = if (3..=12).contains(&month) { month - 3 } else { (month + 9).min(12) };
+    let year = if march_month >= 10 { year - 1 } else { year };
+    let (era, year_of_era) = (year / 400, year % 400);
+    let of_year = (153 * march_month + 2) / 5 + day.checked_sub(1)?;
+    let of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + of_year;
+    (era * 146_097 + of_era).checked_sub(719_468)
+}
+
+fn digits(text: &[u8]) -> Option<u64> {
+    text.iter()
+        .try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + u64::from(digit - b'0')))
+}
+
 /// The date of a day counted from 1970-01-01, in the proleptic Gregorian calendar.
 ///
 /// Years are counted from March, so that the leap day is a year's last day: within an era of 400
@@ -51,6 +88,44 @@ fn push_digits(out: &mut Vec<u8>, number: u64, width: u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        for days in 0..2_932_896 / 7 {
+            let unix_ms = days * 7 * 86_400_000 + days % 86_400_000;
+            let mut out = Vec::new();
+            push_iso(&mut out, unix_ms);
+            let text = String::from_utf8(out).unwrap();
+            assert_eq!(parse_iso(&text), Some(unix_ms), "{text}");
+        }
+        assert_eq!(parse_iso("2026-03-01T10:00:01Z"), Some(1_772_359_201_000));
+    }
+
+    #[test]
+    fn what_is_no_instant_is_refused() {
+        for text in [
+            "",
+            "Z",
+            "2026-03-01",
+            "2026-03-01T10:00:01.000",
+            "2026-02-29T10:00:01.000Z",
+            "2026-13-01T10:00:01.000Z",
+            "2026-00-01T10:00:01.000Z",
+            "2026-01-00T10:00:01.000Z",
+            "2026-01-32T10:00:01.000Z",
+            "0000-01-01T00:00:00.000Z",
+            "1969-12-31T23:59:59.999Z",
+            "2026-03-01T24:00:00.000Z",
+            "2026-03-01T10:60:01.000Z",
+            "2026-03-01T10:00:01.0Z",
+            "2026-03-01 10:00:01.000Z",
+            "+026-03-01T10:00:01.000Z",
+            "2026-03-01T10:00:01.-00Z",
+            "é026-03-01T10:00:01.000Z",
+        ] {
+            assert_eq!(parse_iso(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn instants_read_as_javascript_writes_them() {

@@ -128,6 +128,29 @@ pub const fn frames(bytes: &[u8]) -> Frames<'_> {
     Frames { rest: bytes, frame_bytes: 0 }
 }
 
+/// How many bytes are left of the frame that byte `at` of unmasked whole frames is in; 0 if a frame begins there.
+///
+/// Of two frames of 5 bytes each, 3 bytes are left at 2 and none at 5.
+///
+/// # Panics
+/// If the bytes are not whole frames, which is a mistake of the caller.
+pub fn rest_of_frame(frames: &[u8], at: usize) -> usize {
+    let mut end = 0;
+    while end < at {
+        let head = &frames[end..];
+        end += match head[1] {
+            126 => 4 + usize::from(u16::from_be_bytes([head[2], head[3]])),
+            127 => {
+                let length =
+                    u64::from_be_bytes(*head[2..].first_chunk().expect("a whole frame has its length"));
+                10 + usize::try_from(length).expect("a frame that is in memory")
+            }
+            short => 2 + usize::from(short),
+        };
+    }
+    end - at
+}
+
 /// The iterator that [`frames`] returns; each item is a frame's opcode and payload.
 #[derive(Clone, Debug)]
 pub struct Frames<'a> {
@@ -213,6 +236,21 @@ fn header(first: u8, payload_bytes: usize) -> ([u8; 10], usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_rest_of_a_frame_ends_where_the_next_one_begins() {
+        let mut frames = Vec::new();
+        let mut ends = Vec::new();
+        for length in [3, 0, 125, 126, 70_000, 65_535] {
+            push_frame(&mut frames, Opcode::Text, &vec![b'x'; length]);
+            ends.push(frames.len());
+        }
+        for at in 0..=frames.len() {
+            let end = ends.iter().copied().find(|end| *end >= at).unwrap_or(0);
+            let is_begin = at == 0 || ends.contains(&at);
+            assert_eq!(rest_of_frame(&frames, at), if is_begin { 0 } else { end - at }, "{at}");
+        }
+    }
 
     #[test]
     fn every_way_of_pushing_gives_the_same_frame() {
