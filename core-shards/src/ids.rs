@@ -25,14 +25,26 @@ pub struct SessionId {
     pub generation: u32,
 }
 
-/// A core's local side of a channel, guarded like [`SessionId`].
+/// A place in one of a core's tables, guarded like [`SessionId`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct RoomId {
-    /// Position in the core's room table.
+pub struct Place {
+    /// Position in the table.
     pub index: u32,
     /// Guards against letters to a former owner of the position.
     pub generation: u32,
 }
+
+/// Names a question that several cores answer a part of. Never used again on the same core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct GatheringTicket {
+    /// Position among the core's open questions.
+    pub slot: u32,
+    /// Tells one question at a position from the next.
+    pub serial: u64,
+}
+
+/// A core's local side of a channel.
+pub type RoomId = Place;
 
 /// A user, as named by a verified token.
 pub type UserId = Arc<str>;
@@ -69,6 +81,12 @@ impl Epoch {
         Self(text)
     }
 
+    /// Reads the text that clients were given; none if it cannot be one.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes: [u8; Self::TEXT_BYTES] = text.as_bytes().try_into().ok()?;
+        bytes.iter().all(|letter| BASE32.contains(letter)).then_some(Self(bytes))
+    }
+
     /// The text that clients are given.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("an epoch is made of base32 letters")
@@ -88,6 +106,9 @@ pub struct MessageId([u8; MessageId::TEXT_BYTES]);
 impl MessageId {
     /// Length of the text form.
     pub const TEXT_BYTES: usize = 26;
+
+    /// The id of nothing.
+    pub const ZERO: Self = Self([b'0'; Self::TEXT_BYTES]);
 
     /// The id of a message sent at `unix_ms`. Of `random`, the lower 80 bits count.
     pub fn new(unix_ms: u64, random: u128) -> Self {

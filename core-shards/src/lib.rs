@@ -4,22 +4,26 @@
 //! [`Shard`] is the whole of it. Its `handle_*` methods are the only way in; everything that follows
 //! from an input is collected in [`Outputs`] and carried out by the caller.
 
+pub mod access;
+pub mod cursor;
 pub mod ids;
 pub mod limits;
 pub mod mail;
 pub mod metrics;
 pub mod outputs;
 pub mod placement;
+pub mod publication;
 pub mod shard;
 pub mod wheel;
 
+pub use access::{Access, AccessRules, Grants, Question, Verdict};
 pub use ids::{ChannelName, CoreId, Epoch, Offset, RoomId, SessionId, UserId};
 pub use limits::Limits;
-pub use mail::{Mail, MailClass};
+pub use mail::{Broadcast, Mail, MailClass};
 pub use metrics::ShardMetrics;
 pub use outputs::{FrameRef, Outputs};
 pub use placement::Placement;
-pub use shard::{Event, Holdings, Identity, Shard};
+pub use shard::{Ending, Event, Holdings, Identity, Newcomer, Resume, Shard};
 pub use wheel::Wheel;
 
 /// The time of one turn, read once by the shell and handed to everything in it.

@@ -1,14 +1,56 @@
 //! Every bound of a core on one page. Each line says what happens when it is reached.
 
-/// Bounds that are configuration. The constants below are those that are not.
+use std::sync::Arc;
+
+use crate::access::AccessRules;
+
+/// Bounds and choices that are configuration. The constants below are the bounds that are not.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Channels that one session may be in. Reached: the join is refused with `MAX_ROOMS_EXCEEDED`.
     pub channels_per_session_max: usize,
     /// Characters of a message's content. Over it: the message is refused with `PAYLOAD_TOO_LARGE`.
     pub message_chars_max: usize,
+    /// Sessions that one user may have; 0 for any number. Reached: the next one is not let in.
+    pub connections_per_user_max: usize,
     /// What happens to a session whose token ends.
     pub expiry: Expiry,
+    /// How long a session may be silent before it counts as lost: a ping's interval and the time for its pong.
+    pub session_timeout_ms: u64,
+    /// Whether there is presence.
+    pub presence_enabled: bool,
+    /// How long a user without a live session still counts as present.
+    pub presence_grace_ms: u64,
+    /// Whether there are typing indicators.
+    pub typing_enabled: bool,
+    /// How long somebody types who says nothing more about it.
+    pub typing_timeout_ms: u64,
+    /// Repeats within this time are not passed on. Less than the timeout.
+    pub typing_debounce_ms: u64,
+    /// What one user may do in a time.
+    pub rate: RateLimits,
+    /// Messages that one channel keeps; 0 for none. Reached: the oldest goes.
+    pub history_size_max: usize,
+    /// How long a channel keeps a message.
+    pub history_life_ms: u64,
+    /// How long a lost session can be taken up again; 0 for not at all.
+    pub recovery_window_ms: u64,
+    /// For whom lost sessions are kept.
+    pub recovery: Recovery,
+    /// How long the positions of an absent user are kept, so that what was missed can be told; 0 for not at all.
+    pub offline_life_ms: u64,
+    /// The dialect of sessions that did not say which they speak.
+    pub dialect: DefaultDialect,
+    /// Whether clients may have events of their own passed on (`dispatch`).
+    pub relays_dispatch: bool,
+    /// Events of clients that the node does not know and passes on to the channel that they name.
+    pub relay_events: Arc<[Box<str>]>,
+    /// Whether everybody in a channel is told who comes and goes, not only those who speak the legacy dialect.
+    pub tells_joins: bool,
+    /// Whether a message to a channel that its sender is not in is taken, if the sender may join.
+    pub joins_implicitly: bool,
+    /// Who may join what.
+    pub access: Arc<AccessRules>,
 }
 
 /// What happens to a session whose token ends while it is connected.
@@ -20,9 +62,93 @@ pub enum Expiry {
     Disconnect,
 }
 
+/// How many events of one class a user may send in a time that begins with the first of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimits {
+    /// Whether anything is limited.
+    pub is_enabled: bool,
+    /// Events in a window.
+    pub points: u32,
+    /// The window in milliseconds.
+    pub window_ms: u64,
+}
+
+/// For whom lost sessions are kept, so that they can be taken up again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovery {
+    /// For clients that are not known to stumble over the extra argument that it puts behind every event.
+    Auto,
+    /// For everybody who does not say otherwise.
+    On,
+    /// For nobody.
+    Off,
+}
+
+impl Recovery {
+    /// Every choice with its name in the configuration.
+    pub const ALL: [(Self, &'static str); 3] = [(Self::Auto, "auto"), (Self::On, "on"), (Self::Off, "off")];
+}
+
+/// The dialect of a session that did not say which it speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DefaultDialect {
+    /// Found out from the first room event; primary until then.
+    #[default]
+    Auto,
+    /// The specified names.
+    Primary,
+    /// The former server's names.
+    Legacy,
+    /// The specified names, and those of clients that mix both.
+    Hybrid,
+}
+
+impl DefaultDialect {
+    /// Reads a name as configurations and handshakes write it; none if there is no such dialect.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "auto" => Some(Self::Auto),
+            "primary" => Some(Self::Primary),
+            "legacy" => Some(Self::Legacy),
+            "both" | "socket" => Some(Self::Hybrid),
+            _ => None,
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self { channels_per_session_max: 256, message_chars_max: 10_000, expiry: Expiry::Ignore }
+        Self {
+            channels_per_session_max: 256,
+            message_chars_max: 10_000,
+            connections_per_user_max: 0,
+            expiry: Expiry::Ignore,
+            session_timeout_ms: 30_000,
+            presence_enabled: true,
+            presence_grace_ms: 30_000,
+            typing_enabled: true,
+            typing_timeout_ms: 3_000,
+            typing_debounce_ms: 300,
+            rate: RateLimits { is_enabled: true, points: 100, window_ms: 60_000 },
+            history_size_max: 1_000,
+            history_life_ms: 300_000,
+            recovery_window_ms: 120_000,
+            recovery: Recovery::Auto,
+            offline_life_ms: 300_000,
+            dialect: DefaultDialect::Auto,
+            relays_dispatch: false,
+            relay_events: Arc::from([]),
+            tells_joins: false,
+            joins_implicitly: false,
+            access: Arc::default(),
+        }
+    }
+}
+
+impl Limits {
+    /// Whether cores keep what they handed out, so that lost sessions can be taken up again.
+    pub fn keeps_journal(&self) -> bool {
+        self.recovery_window_ms > 0 && self.recovery != Recovery::Off
     }
 }
 
@@ -40,6 +166,83 @@ pub const MEMBERS_LISTED_MAX: usize = 1_000;
 /// Members listed in a channel of more than [`MEMBERS_LISTED_MAX`].
 pub const MEMBERS_SAMPLED: usize = 100;
 
+/// Members of a channel up to whose number each is told at once who comes and goes. In a larger one presence comes in
+/// batches: one frame a second at most, with 200 users in each, and `user:joined` and `user:left` are not sent.
+pub const MEMBERS_TOLD_MAX: usize = 500;
+
+/// Changes of presence not older than this are told again in the first batch of a channel that has grown, so that none
+/// falls between what the cores told last and the home tells first, in milliseconds.
+pub const GROWN_OVERLAP_MS: u64 = 2_000;
+
+/// Changes of presence that one core keeps for those who cannot be told yet. Reached: the oldest is forgotten, and a
+/// list of members or a resumed session may be out of date in it until the user's next change.
+pub const TIDINGS_MAX: usize = 4_096;
+
+/// Channels that those changes may name together. Reached: the oldest are forgotten likewise.
+pub const TIDINGS_CHANNELS_MAX: usize = 65_536;
+
+/// How long changes of presence are kept at least, in milliseconds: longer than a letter between cores takes.
+pub const TIDINGS_LIFE_MS: u64 = 10_000;
+
+/// Users that one session follows. Reached: `presence:subscribe` is refused with `VALIDATION_ERROR`.
+pub const FOLLOWED_MAX: usize = 2_000;
+
+/// Users that the sessions of one core follow together, those of lost sessions included. Reached: `presence:subscribe` is
+/// refused with `SERVER_BUSY`.
+pub const FOLLOWS_OF_CORE_MAX: usize = 262_144;
+
+/// Former members that one channel remembers as offline. Reached: the longest gone is forgotten.
+pub const SEEN_MAX: usize = 1_000;
+
+/// Former members that the channels of one core remember together. Reached: deserted channels are forgotten, then the
+/// longest gone of the channel that somebody leaves.
+pub const FORMERS_OF_CORE_MAX: usize = 262_144;
+
+/// How long a channel remembers a former member, in milliseconds.
+pub const SEEN_LIFE_MS: u64 = 24 * 3_600_000;
+
+/// Channels that one core remembers though nobody is in them. Reached: the longest deserted is forgotten, and whoever
+/// comes back to it is told `recovered: false`.
+pub const HOMES_IDLE_MAX: usize = 16_384;
+
+/// Publications that one core's journal keeps. Reached: the oldest fall out, and sessions that need them do not resume.
+pub const JOURNAL_ENTRIES_MAX: usize = 65_536;
+
+/// Bytes that the publications of one core's journal may have together. Reached: the oldest fall out likewise.
+pub const JOURNAL_BYTES_MAX: usize = 16 << 20;
+
+/// Bytes of one channel's history. Reached: the oldest publications fall out.
+pub const HISTORY_BYTES_MAX: usize = 4 << 20;
+
+/// Bytes of the histories of one core. Reached: deserted channels are forgotten, then the oldest publications of the
+/// channel that is published to.
+pub const HISTORIES_BYTES_MAX: usize = 64 << 20;
+
+/// Requests that wait for one channel's next message. Reached: the next is refused with `SERVER_BUSY`.
+pub const POLLERS_MAX: usize = 256;
+
+/// Requests that wait for messages of one core's channels. Reached: the next is refused likewise.
+pub const POLLERS_OF_CORE_MAX: usize = 16_384;
+
+/// Lost sessions of one user that are kept. Reached: the oldest is given up.
+pub const DETACHED_PER_USER_MAX: usize = 16;
+
+/// Lost sessions that one core keeps. Reached: the next is given up at once, and its user may be offline.
+pub const DETACHED_OF_CORE_MAX: usize = 16_384;
+
+/// Memberships that those sessions may have together. Reached: likewise.
+pub const DETACHED_MEMBERSHIPS_MAX: usize = 262_144;
+
+/// Channels of which is remembered where an absent user stopped reading. Reached: further ones are not remembered.
+pub const ABSENCES_MAX: usize = 1_024;
+
+/// Such channels of all users of one core. Reached: further ones are not remembered.
+pub const ABSENCES_OF_CORE_MAX: usize = 262_144;
+
+/// Bytes that one session is replayed when it is taken up again. Over it: the session is not, and the client is told
+/// `recovered: false` by a new one.
+pub const REPLAY_BYTES_MAX: usize = 4 << 20;
+
 /// How long a sender's retry of the same `clientMessageId` is recognised, in milliseconds.
 pub const RECEIPT_LIFE_MS: u64 = 10 * 60_000;
 
@@ -50,6 +253,19 @@ pub const RECEIPTS_MAX: usize = 262_144;
 /// Retries that may wait for one message's first acknowledgement. Reached: the retry is refused with `SERVER_BUSY`.
 pub const RETRIES_WAITING_MAX: usize = 8;
 
+/// Answers of the permission webhook that one core remembers. Reached: the oldest is forgotten and asked for again.
+pub const ACCESS_ANSWERS_MAX: usize = 65_536;
+
+/// Questions to the permission webhook that one core waits for. Reached: who asks is refused with `SERVER_BUSY`.
+pub const ACCESS_QUESTIONS_MAX: usize = 1_024;
+
+/// Requests that may wait for the same answer. Reached: who asks, too, is refused with `SERVER_BUSY`.
+pub const ACCESS_WAITERS_MAX: usize = 256;
+
+/// Memberships of one core that are looked at again later, because too many questions to the permission webhook wait.
+/// Reached: further ones end.
+pub const RECHECKS_MAX: usize = 65_536;
+
 /// Letters that wait in one core's mailbox, per class of mail. Reached: senders keep their letters
 /// and stop reading from their own sockets until there is room.
 pub const MAILBOX_LETTERS_MAX: usize = 8_192;
@@ -57,8 +273,26 @@ pub const MAILBOX_LETTERS_MAX: usize = 8_192;
 /// Bytes that one receipt costs its core: the map entry and its place in the queue.
 const RECEIPT_BYTES: usize = 194;
 
+/// Bytes that one answer costs its core at most: the table's entry and the place in the queue, both before growing.
+pub(crate) const ACCESS_ANSWER_BYTES: usize = 256;
+
 /// Bytes that one waiting letter costs, envelope only.
 const LETTER_BYTES: usize = 64;
+
+/// Bytes that one publication costs the journal besides itself: its entry and its place in the lane, both before growing.
+pub(crate) const JOURNAL_ENTRY_BYTES: usize = 2 * (48 + 8);
+
+/// Bytes that a channel costs its home that nobody is in: the entry, its name and its places in the tables.
+pub(crate) const HOME_BYTES: usize = 512;
+
+/// Bytes that one lost session costs besides its memberships.
+pub(crate) const DETACHED_BYTES: usize = 512;
+
+/// Bytes that one membership, one former member, one absence and one user that is followed cost at most.
+pub(crate) const RELATION_BYTES: usize = 128;
+
+/// Bytes that one change of presence costs that is kept, besides the names of channels in it.
+const TIDING_BYTES: usize = 256;
 
 /// One line of the memory bill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,9 +304,24 @@ pub struct BillItem {
 }
 
 /// What one core's fixed bounds add up to when all are reached at once.
-pub fn memory_bill() -> [BillItem; 2] {
+pub fn memory_bill() -> [BillItem; 13] {
+    let item = |purpose, bytes| BillItem { purpose, bytes };
     [
-        BillItem { purpose: "receipts of sent messages", bytes: RECEIPTS_MAX * RECEIPT_BYTES },
-        BillItem { purpose: "mailboxes", bytes: 2 * MAILBOX_LETTERS_MAX * LETTER_BYTES },
+        item("receipts of sent messages", RECEIPTS_MAX * RECEIPT_BYTES),
+        item("histories of channels", HISTORIES_BYTES_MAX),
+        item("journal of what was handed out", JOURNAL_BYTES_MAX + JOURNAL_ENTRIES_MAX * JOURNAL_ENTRY_BYTES),
+        item("channels that nobody is in", HOMES_IDLE_MAX * HOME_BYTES),
+        item("former members of channels", FORMERS_OF_CORE_MAX * RELATION_BYTES),
+        item(
+            "lost sessions",
+            DETACHED_OF_CORE_MAX * DETACHED_BYTES + DETACHED_MEMBERSHIPS_MAX * RELATION_BYTES,
+        ),
+        item("where absent users stopped reading", ABSENCES_OF_CORE_MAX * RELATION_BYTES),
+        item("users who are followed", FOLLOWS_OF_CORE_MAX * RELATION_BYTES),
+        item("changes of presence", TIDINGS_MAX * TIDING_BYTES + TIDINGS_CHANNELS_MAX * 16),
+        item("requests that wait for messages", POLLERS_OF_CORE_MAX * RELATION_BYTES),
+        item("answers of the permission webhook", ACCESS_ANSWERS_MAX * ACCESS_ANSWER_BYTES),
+        item("memberships to look at again", RECHECKS_MAX * LETTER_BYTES),
+        item("mailboxes", 2 * MAILBOX_LETTERS_MAX * LETTER_BYTES),
     ]
 }

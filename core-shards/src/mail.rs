@@ -1,9 +1,20 @@
-//! What cores write to each other. Lanes are first in, first out per sender, and that is all the
+//! What cores write to each other. Lanes are first in, first out per sender and class, and that is all the
 //! order that the rest of the crate relies on.
+
+mod calls;
+mod presence;
 
 use std::sync::Arc;
 
-use crate::ids::{ChannelName, Epoch, MessageId, Offset, RoomId, SessionId, UserId};
+use protocol::chat::dialect::Spelling;
+use protocol::chat::event::Kind;
+
+use crate::access::{self, Verdict};
+use crate::ids::{ChannelName, Epoch, GatheringTicket, MessageId, Offset, RoomId, SessionId, UserId};
+use crate::publication::{FormKey, Note, Publication};
+
+pub use calls::{Answer, Broadcast, Call, CallId, Caller, Deed, Outcome, PartId, Query, Question, Quota};
+pub use presence::{Asked, PresenceChange, PresenceReport, Standpoint};
 
 /// A letter from one core to another, or to itself.
 #[derive(Debug)]
@@ -12,18 +23,48 @@ pub enum Mail {
     Join(Box<Join>),
     /// To the channel's home: a session is no longer a member.
     Leave(Box<Leave>),
-    /// To the channel's home: a message wants its offset.
+    /// To the channel's home: a member is reached in another form.
+    Restyle(Box<Restyle>),
+    /// To the channel's home: an event wants its place.
     Publish(Box<Publish>),
+    /// To the channel's home: somebody types, or stopped.
+    Typing(Box<Typing>),
+    /// To every core: a user's presence changed.
+    Presence(Arc<PresenceChange>),
+    /// To users' home: how are they?
+    AskPresence(Box<Asked>),
+    /// The answer to it. A request only because it must not overtake the changes that follow it.
+    PresenceReport(Box<PresenceReport>),
+    /// To a user's home: a back end asks something in a user's name.
+    Call(Box<Call>),
+    /// To the core that knows whether it has been seen before: a back end's event.
+    Broadcast(PartId, Box<Broadcast>),
+    /// To a channel's home: what is in it?
+    Query(Box<Query>),
+    /// To every core: rights changed.
+    Revoke(Arc<Revocation>),
+    /// To the core that asked, from outside of the cores: what the permission webhook says.
+    Verdict(Box<access::Question>, Verdict),
+
     /// To the member's core: it is a member from this position on.
     Joined(Box<Joined>),
-    /// To a watching core: one message for all of its members.
+    /// To a watching core: one publication for all of its members.
     Deliver(Deliver),
-    /// To the sender's core: the message has its offset, or was refused.
+    /// To a watching core: one volatile event for its members.
+    Notice(Notice),
+    /// To a watching core: from now on presence comes in batches from the home.
+    Grown(RoomId),
+    /// To the sender's core: the publication has its place, or was refused.
     Published(Box<Published>),
+    /// To the core where a broadcast came in: to how many sessions a part of it was sent.
+    BroadcastDone(GatheringTicket, u32),
+    /// To the core where a question came in.
+    Answer(Box<Answer>),
 }
 
-/// The two classes of mail. Requests beget mail, results do not: a core always takes
-/// results, so results always drain, so a core that waits for room to answer requests never waits for ever.
+/// The two classes of mail. Requests beget mail; of results, only the end of a publication does: an answer to each call
+/// that waited for it, and answers beget nothing. So a core always takes results, results always drain, and a core that
+/// waits for room to answer requests never waits for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MailClass {
     /// Handled only while there is room for what it leads to.
@@ -36,19 +77,72 @@ impl Mail {
     /// Which lane the letter travels in.
     pub fn class(&self) -> MailClass {
         match self {
-            Self::Join(_) | Self::Leave(_) | Self::Publish(_) => MailClass::Request,
-            Self::Joined(_) | Self::Deliver(_) | Self::Published(_) => MailClass::Result,
+            Self::Join(_)
+            | Self::Leave(_)
+            | Self::Restyle(_)
+            | Self::Publish(_)
+            | Self::Typing(_)
+            | Self::Presence(_)
+            | Self::AskPresence(_)
+            | Self::PresenceReport(_)
+            | Self::Call(_)
+            | Self::Broadcast(..)
+            | Self::Query(_)
+            | Self::Revoke(_)
+            | Self::Verdict(..) => MailClass::Request,
+            Self::Joined(_)
+            | Self::Deliver(_)
+            | Self::Notice(_)
+            | Self::Grown(_)
+            | Self::Published(_)
+            | Self::BroadcastDone(..)
+            | Self::Answer(_) => MailClass::Result,
         }
     }
 }
 
-/// Where the answer to a request goes.
-#[derive(Clone, Copy, Debug)]
+/// Where the answer to a session's request goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// The session that asked.
     pub session: SessionId,
     /// Its acknowledgement id, if it wants one.
     pub ack: Option<u64>,
+}
+
+/// A place in a channel's history from which somebody wants what follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Since {
+    /// After this offset of this epoch.
+    Position(Epoch, Offset),
+    /// After this offset of this epoch, and whatever is later than this instant besides.
+    Heard(Epoch, Offset, u64),
+    /// After this instant, in milliseconds since the epoch.
+    Time(u64),
+    /// After the message of this id.
+    Message(Box<str>),
+    /// After a position of an epoch that this node cannot have made.
+    Foreign,
+}
+
+/// What a joining session wants to be told of the past.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Past {
+    /// Nothing.
+    None,
+    /// It asked itself: the answer goes into the reply.
+    Asked(Since),
+    /// It was away: what it missed follows the reply.
+    Missed(Since),
+}
+
+/// How a join is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JoinManner {
+    /// How the session wrote the name.
+    pub spelling: Spelling,
+    /// It came as `room:join`.
+    pub by_room_name: bool,
 }
 
 /// A session wants to be a member of a channel.
@@ -62,8 +156,16 @@ pub struct Join {
     pub user: UserId,
     /// The user's display name.
     pub name: Option<Arc<str>>,
+    /// How others see the user.
+    pub standpoint: Standpoint,
+    /// The form in which the session is reached.
+    pub form: FormKey,
     /// Who asked.
     pub reply: Reply,
+    /// How it is answered.
+    pub manner: JoinManner,
+    /// What it wants to be told of the past.
+    pub past: Past,
     /// Which of the session's joins this is; an answer to an older one is void.
     pub ticket: u32,
     /// The session is a member already and only wants the answer again.
@@ -77,25 +179,98 @@ pub struct Leave {
     pub channel: ChannelName,
     /// The session's user.
     pub user: UserId,
+    /// The form in which the session was reached.
+    pub form: FormKey,
+    /// The connection was lost, as opposed to the user having left.
+    pub was_lost: bool,
 }
 
-/// A message on its way to its offset.
+/// A member is reached in another form, because it uses another spelling.
+#[derive(Debug)]
+pub struct Restyle {
+    /// The channel.
+    pub channel: ChannelName,
+    /// The form until now.
+    pub from: FormKey,
+    /// The form from now on.
+    pub to: FormKey,
+}
+
+/// Who wants to know what became of a publication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// A member's session.
+    Session(Reply),
+    /// A back end.
+    Call(CallId),
+    /// A back end's broadcast, which waits for all of its channels.
+    Broadcast(GatheringTicket),
+}
+
+/// An event on its way to its place.
 #[derive(Debug)]
 pub struct Publish {
     /// The channel.
     pub channel: ChannelName,
+    /// What it is.
+    pub kind: Kind,
     /// Who sent it.
-    pub reply: Reply,
+    pub user: UserId,
+    /// Who wants to know.
+    pub sender: Sender,
     /// The sender's id of the message, for the acknowledgement.
     pub client_message_id: Option<Box<str>>,
     /// Under which the sender's core keeps the receipt.
     pub fingerprint: Option<u128>,
-    /// What [`protocol::chat::event::push_message_body`] wrote.
+    /// Fields of the event's object, see [`Publication::body`].
     pub body: Vec<u8>,
     /// Binary attachments.
     pub attachments: Vec<Vec<u8>>,
     /// When the sender's core received it, in monotonic microseconds.
     pub received_us: u64,
+}
+
+/// Somebody types in a channel, or stopped.
+#[derive(Debug)]
+pub struct Typing {
+    /// The channel.
+    pub channel: ChannelName,
+    /// Who.
+    pub user: UserId,
+    /// Display name.
+    pub name: Option<Arc<str>>,
+    /// The session that says so, and does not want to hear it.
+    pub session: Option<SessionId>,
+    /// What happened.
+    pub turn: TypingTurn,
+}
+
+/// What happened to somebody's typing.
+#[derive(Debug)]
+pub enum TypingTurn {
+    /// It goes on, in this thread.
+    Start {
+        /// The thread.
+        thread: Option<Box<str>>,
+        /// What kind of room the client says that it is.
+        room_type: Option<&'static str>,
+    },
+    /// It ended, in this thread.
+    Stop {
+        /// The thread.
+        thread: Option<Box<str>>,
+    },
+    /// It ended in all threads: the session left.
+    StopAll,
+}
+
+/// Rights of a user, in a channel, or of everybody everywhere, have to be looked at again.
+#[derive(Debug)]
+pub struct Revocation {
+    /// The user, or everybody.
+    pub user: Option<UserId>,
+    /// The channel, or every channel.
+    pub channel: Option<ChannelName>,
 }
 
 /// A session became a member.
@@ -105,36 +280,69 @@ pub struct Joined {
     pub room: RoomId,
     /// Who asked.
     pub reply: Reply,
+    /// How it is answered.
+    pub manner: JoinManner,
     /// Which join is answered.
     pub ticket: u32,
     /// Users in the channel, the new one included.
     pub member_count: u32,
     /// The JSON array for `channel:members`.
-    pub members: Vec<u8>,
+    pub members: Arc<[u8]>,
+    /// The number of the last change of presence from each core that the list knows.
+    pub heard: Box<[u64]>,
     /// The channel's epoch.
     pub epoch: Epoch,
     /// The last offset before the membership: what follows is delivered.
     pub offset: Offset,
+    /// What was asked of the past.
+    pub past: Replay,
+    /// Presence of the channel comes in batches.
+    pub is_big: bool,
 }
 
-/// One message for all members on one core.
+/// A piece of a channel's history.
+#[derive(Debug, Default)]
+pub struct Replay {
+    /// What it is for.
+    pub purpose: ReplayPurpose,
+    /// Whether what follows is all of the answer.
+    pub is_complete: bool,
+    /// What followed the position, in order.
+    pub publications: Vec<Arc<Publication>>,
+    /// How many publications fell out of the history, as far as that can be known.
+    pub lost: u64,
+}
+
+/// Why a session is told of the past.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReplayPurpose {
+    /// It is not.
+    #[default]
+    Nothing,
+    /// It asked: the reply holds all that followed, or an honest no.
+    Answer,
+    /// Its user was away: what there is follows the reply.
+    Missed,
+}
+
+/// One publication for all members on one core.
 #[derive(Debug)]
 pub struct Deliver {
     /// The room on the receiving core.
     pub room: RoomId,
-    /// The message, shared between the cores.
+    /// The publication, shared between the cores.
     pub publication: Arc<Publication>,
 }
 
-/// A message with its place in the channel, encoded.
+/// One volatile event for members on one core.
 #[derive(Debug)]
-pub struct Publication {
-    /// Its number in the channel.
-    pub offset: Offset,
-    /// Whole WebSocket frames: the text frame, then its attachments.
-    pub frames: Box<[u8]>,
-    /// When the sender's core received it, in monotonic microseconds.
-    pub received_us: u64,
+pub struct Notice {
+    /// The room on the receiving core.
+    pub room: RoomId,
+    /// The event, shared between the cores.
+    pub note: Arc<Note>,
+    /// A session of the receiving core that does not get it.
+    pub except: Option<SessionId>,
 }
 
 /// The end of a publish.
@@ -142,23 +350,34 @@ pub struct Publication {
 pub struct Published {
     /// The channel.
     pub channel: ChannelName,
-    /// Who sent it.
-    pub reply: Reply,
+    /// What it was.
+    pub kind: Kind,
+    /// Who wants to know.
+    pub sender: Sender,
     /// The sender's id of the message.
     pub client_message_id: Option<Box<str>>,
     /// Under which the sender's core keeps the receipt.
     pub fingerprint: Option<u128>,
-    /// The message's place; `None` if the channel had no such member.
+    /// The place; `None` if the channel had no such member.
     pub receipt: Option<Receipt>,
+    /// The publication, for a back end that wants to see it.
+    pub publication: Option<Arc<Publication>>,
+    /// How many sessions it was sent to.
+    pub recipient_count: u32,
 }
 
-/// What a sender is told of an accepted message.
+/// What a sender is told of an accepted publication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt {
-    /// The message's id.
+    /// The publication's id.
     pub id: MessageId,
-    /// Its number in the channel.
+    /// Its number in the channel; 0 if the history does not keep it.
     pub offset: Offset,
     /// Its time, in milliseconds since the epoch.
     pub timestamp_ms: u64,
+}
+
+impl Receipt {
+    /// Of something that has no place.
+    pub const NONE: Self = Self { id: MessageId::ZERO, offset: Offset(0), timestamp_ms: 0 };
 }

@@ -31,7 +31,12 @@ impl Placement {
     }
 
     /// The core that orders a channel.
+    ///
+    /// A user's own room is at home where the user is: what is said there reaches all of the user's sessions.
     pub fn home_of_channel(&self, channel: &str) -> CoreId {
+        if let Some(user) = channel.strip_prefix("user:") {
+            return self.home_of_user(user);
+        }
         self.core(self.hash_with(b'c', channel))
     }
 

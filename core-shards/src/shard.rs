@@ -1,55 +1,108 @@
-//! One core's share of the node. The `handle_*` methods are the whole interface; the files below
-//! each own one kind of state:
+//! One core's share of the node. The `handle_*` methods are the whole interface; the files below each own one kind of
+//! state, or one verb on it:
 //!
 //! ```text
-//! sessions   who is connected here, and which rooms each session is in
-//! users      whose sessions they are
-//! rooms      the local members of a channel: whom a message is handed to
-//! homes      the channels that are ordered here: offsets, members of all cores, who watches
-//! receipts   what was acknowledged to whom, so that a retry is not a second message
+//! on the sessions' core (that of their user)
+//!   sessions, connect, expiry    who is connected, how a session begins, and the end of its token
+//!   recovery, replay, journal    sessions that lost their connection, and what they are given when they come back
+//!   users, rates                 whose sessions they are, and what one user may do in a time
+//!   standing, presence, follow   how a user is, who hears of it, and who wants to
+//!   membership, rooms, absence   joining and leaving, the local members of a channel, and what an absent user missed
+//!   requests                     what a session asks for, one arm for each
+//!   publish, receipts, typing    what a session says, and what was accepted, so that a retry is no second message
+//!   relay, calls, rights         what is passed on, what back ends want, and who may do what in a channel
+//!
+//! on a channel's core
+//!   homes, home, attendance      all channels, one channel, and who comes and goes
+//!   order, history               the place of each event, and what a channel remembers
+//!   channel_presence, crowd      how the members are, and batches for big channels
+//!   seen, typists, queries       who was there, who types, and what is asked of a channel
+//!
+//! everywhere
+//!   table, gathering, tidings    entries by name and place, answers of several cores, changes that were heard of
+//!   holdings, levels             what is kept, for tests and for gauges
 //! ```
 //!
-//! A message goes through `publish` on the sender's core, `homes` on the channel's, `rooms` on each
-//! watching core, and back to `publish` for the acknowledgement.
+//! A message goes through `publish` on the sender's core, `order` on the channel's, `rooms` on each watching core, and
+//! back to `publish` for the acknowledgement.
 
-mod access;
+mod absence;
+mod attendance;
+mod calls;
+mod channel_presence;
 mod connect;
+mod crowd;
 mod expiry;
+mod follow;
+mod gathering;
+mod history;
 mod holdings;
+mod home;
 mod homes;
+mod journal;
+mod levels;
 mod membership;
+mod order;
+mod presence;
 mod publish;
+mod queries;
+mod rates;
 mod receipts;
+mod recovery;
+mod relay;
+mod replay;
+mod requests;
+mod rights;
 mod rooms;
+mod seen;
 mod sessions;
+mod standing;
+mod table;
+mod tidings;
 #[cfg(test)]
 mod trial;
+mod typing;
+mod typists;
 mod users;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use protocol::chat::event::{self, Failure};
-use protocol::chat::request::{self, Refusal, Request};
+use protocol::chat::request::Refusal;
 use protocol::codes::ErrorCode;
 use protocol::json::Json;
 
 use crate::Now;
-use crate::ids::{CoreId, SessionId};
-use crate::limits::Limits;
+use crate::access::{AccessCache, Question, Verdict};
+use crate::cursor::RunId;
+use crate::ids::{ChannelName, CoreId, Place, SessionId};
+use crate::limits::{DEADLINES_VOID_MAX, Limits, TIDINGS_LIFE_MS};
 use crate::mail::Mail;
 use crate::metrics::ShardMetrics;
 use crate::outputs::Outputs;
 use crate::placement::Placement;
+use crate::publication::Publication;
 use crate::wheel::Wheel;
+use calls::Broadcasting;
+use follow::{Followed, Survey, SurveyPart};
+use gathering::Gatherings;
 use homes::Homes;
+use journal::Journal;
 use receipts::Receipts;
+use rights::Errand;
 use rooms::Rooms;
 use sessions::Sessions;
+use table::Table;
+use tidings::Tidings;
 use users::Users;
 
-pub use connect::Identity;
+pub use calls::refused;
+pub use connect::{Identity, Newcomer, Resume};
 pub use holdings::Holdings;
+pub use publish::is_longer;
+pub use queries::owned_since;
+pub use rates::RateClass;
 
 /// Granularity of a shard's own deadlines, in milliseconds.
 const TICK_MS: u64 = 64;
@@ -65,11 +118,39 @@ pub struct Event<'a> {
     pub attachments: &'a [Vec<u8>],
 }
 
+/// How a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The client said goodbye, or was sent away: it does not take the session up again.
+    Left,
+    /// The connection ended.
+    Lost,
+    /// Nothing was heard of the connection for so long that it must have ended at some time before.
+    TimedOut,
+}
+
 /// A deadline of the shard.
 #[derive(Clone, Copy, Debug)]
 enum Deadline {
     /// The session's token ends, or its grace does.
     TokenExpiry(SessionId),
+    /// Something of a user ends.
+    User(Place),
+    /// Something of a channel ends or is due.
+    Home(Place),
+}
+
+/// How much there is of what is kept for users and bounded for the core as a whole.
+#[derive(Debug, Default)]
+struct Burden {
+    /// Lost sessions.
+    detached: usize,
+    /// Their memberships.
+    detached_memberships: usize,
+    /// Channels of which is known where a user stopped reading.
+    absences: usize,
+    /// Users whom sessions follow, those of lost sessions included.
+    follows: usize,
 }
 
 /// One core's sessions, users, rooms and homes.
@@ -77,6 +158,8 @@ enum Deadline {
 pub struct Shard {
     core: CoreId,
     placement: Placement,
+    /// Which run of the process this is, as cursors say.
+    run: RunId,
     limits: Limits,
     metrics: Arc<ShardMetrics>,
     sessions: Sessions,
@@ -84,6 +167,26 @@ pub struct Shard {
     rooms: Rooms,
     homes: Homes,
     receipts: Receipts,
+    /// Sessions that began here so far.
+    session_number: u64,
+    /// Joins that were asked for here so far, so that none is taken for another. Wraps around.
+    ticket: u32,
+    journal: Journal<Arc<Publication>>,
+    /// Publications ordered here so far.
+    seq: u64,
+    burden: Burden,
+    /// Changes of presence that this core told so far.
+    change_number: u64,
+    tidings: Tidings,
+    /// Batches of presence told from here so far.
+    batch_number: u64,
+    followers: Table<Followed>,
+    surveys: Gatherings<Survey, SurveyPart>,
+    broadcasts: Gatherings<Broadcasting, u32>,
+    access: AccessCache<Errand>,
+    questions: Vec<Question>,
+    /// Memberships that are to be looked at again once fewer questions are on their way.
+    rechecks: VecDeque<(SessionId, ChannelName)>,
     deadlines: Wheel<Deadline>,
     /// Letters to itself, handled in the same turn.
     own_mail: VecDeque<Mail>,
@@ -102,21 +205,37 @@ impl Shard {
         Self {
             core,
             placement,
-            limits,
+            run: RunId::from_random(placement.hash("run")),
             metrics,
             sessions: Sessions::default(),
             users: Users::default(),
             rooms: Rooms::default(),
             homes: Homes::new(seed),
             receipts: Receipts::default(),
+            session_number: 0,
+            ticket: 0,
+            journal: Journal::new(limits.recovery_window_ms),
+            seq: 0,
+            burden: Burden::default(),
+            change_number: 0,
+            tidings: Tidings::new(placement.core_count(), limits.recovery_window_ms.max(TIDINGS_LIFE_MS)),
+            batch_number: 0,
+            followers: Table::default(),
+            surveys: Gatherings::default(),
+            broadcasts: Gatherings::default(),
+            access: AccessCache::default(),
+            questions: Vec::new(),
+            rechecks: VecDeque::new(),
             deadlines: Wheel::new(TICK_MS, now.monotonic_ms()),
             own_mail: VecDeque::new(),
+            limits,
         }
     }
 
     /// A user whose home this is joined the main namespace.
-    pub fn handle_connect(&mut self, session: SessionId, identity: Identity, now: Now, out: &mut Outputs) {
-        self.connect(session, identity, now, out);
+    pub fn handle_connect(&mut self, session: SessionId, newcomer: Newcomer, now: Now, out: &mut Outputs) {
+        self.connect(session, &newcomer, now, out);
+        self.settle(now, out);
     }
 
     /// Whether a session has joined the main namespace.
@@ -132,16 +251,19 @@ impl Shard {
         self.metrics.events.increment();
         let mut arguments = event.arguments.items();
         let name = arguments.next().and_then(Json::as_str).unwrap_or_default();
-        match request::parse(&name, arguments.next()) {
-            Ok(request) => self.carry_out(session, &name, request, event, now, out),
-            Err(refusal) => self.refuse(session, &name, event.ack, &refusal, now, out),
-        }
+        self.perform(session, &name, arguments.next(), event, now, out);
         self.settle(now, out);
     }
 
     /// A session is gone, for whatever reason. Harmless if it never connected.
-    pub fn handle_disconnect(&mut self, session: SessionId, now: Now, out: &mut Outputs) {
-        self.disconnect(session, out);
+    pub fn handle_disconnect(&mut self, session: SessionId, ending: Ending, now: Now, out: &mut Outputs) {
+        self.disconnect(session, ending, now, out);
+        self.settle(now, out);
+    }
+
+    /// The answer to one of [`take_questions`](Self::take_questions) has come.
+    pub fn handle_verdict(&mut self, question: Question, verdict: &Verdict, now: Now, out: &mut Outputs) {
+        self.conclude(question, verdict, now, out);
         self.settle(now, out);
     }
 
@@ -155,6 +277,7 @@ impl Shard {
         out: &mut Outputs,
     ) {
         self.refresh(session, verdict, ack, now, out);
+        self.settle(now, out);
     }
 
     /// A letter from another core.
@@ -170,52 +293,50 @@ impl Shard {
         for deadline in due {
             match deadline {
                 Deadline::TokenExpiry(session) => self.token_expired(session, now, out),
+                Deadline::User(place) => self.user_is_due(place, now, out),
+                Deadline::Home(place) => self.home_is_due(place, now, out),
             }
         }
         self.receipts.expire(now.monotonic_ms());
+        self.trim_journal(now);
+        self.access.expire(now.monotonic_ms());
+        self.tidings.expire(now.monotonic_ms());
+        self.settle(now, out);
     }
 
     /// When [`handle_time`](Self::handle_time) wants to be called next, in monotonic milliseconds.
     pub fn next_deadline_ms(&self) -> Option<u64> {
-        // Receipts end a second late at most, so that many ends share one wake-up.
-        let receipts = self.receipts.next_end_ms().map(|end_ms| end_ms.next_multiple_of(1_000));
-        [self.deadlines.next_deadline_ms(), receipts].into_iter().flatten().min()
+        // These end a second late at most, so that many ends share one wake-up.
+        let ends = [
+            self.receipts.next_end_ms(),
+            self.journal.next_end_ms(),
+            self.access.next_end_ms(),
+            self.tidings.next_end_ms(),
+        ];
+        let slow = ends.into_iter().flatten().min().map(|end_ms| end_ms.next_multiple_of(1_000));
+        [self.deadlines.next_deadline_ms(), slow].into_iter().flatten().min()
     }
 
-    fn carry_out(
-        &mut self,
-        session: SessionId,
-        name: &str,
-        request: Request<'_>,
-        event: &Event<'_>,
-        now: Now,
-        out: &mut Outputs,
-    ) {
-        let ack = event.ack;
-        let outcome = match request {
-            Request::Join { channel } => self.join(session, &channel, ack, out),
-            Request::Leave { channel } => self.leave(session, &channel, ack, out),
-            Request::Send(send) => self.publish(session, &send, event, now, out),
-            Request::Ping { timestamp } => {
-                out.send(session, |frame| match ack {
-                    Some(ack) => event::push_ping_ack(frame, ack, timestamp, now.unix_ms),
-                    None => event::push_pong(frame, timestamp, now.unix_ms),
-                });
-                Ok(())
+    /// Arms the wheel for somebody who noted the deadline. When too many entries of the wheel mean nothing any more,
+    /// it is filled anew with those that do.
+    fn arm(&mut self, deadline_ms: u64, deadline: Deadline) {
+        self.deadlines.arm(deadline_ms, deadline);
+        let meaningful = self.sessions.live_count() + self.users.count() + self.homes.table.count();
+        if self.deadlines.entry_count() <= 2 * meaningful + DEADLINES_VOID_MAX {
+            return;
+        }
+        self.deadlines.retain(|_| false);
+        let sessions =
+            self.sessions.iter().map(|(id, session)| (session.looked_at_ms, Deadline::TokenExpiry(id)));
+        let users = self.users.iter();
+        let users = users.map(|(index, user)| (user.looked_at_ms, Deadline::User(self.users.place(index))));
+        let homes = self.homes.table.iter();
+        let homes =
+            homes.map(|(index, home)| (home.looked_at_ms, Deadline::Home(self.homes.table.place(index))));
+        for (deadline_ms, deadline) in sessions.chain(users).chain(homes) {
+            if deadline_ms < u64::MAX {
+                self.deadlines.arm(deadline_ms, deadline);
             }
-            Request::Pong => {
-                if let Some(ack) = ack {
-                    out.send(session, |frame| event::push_plain_ack(frame, ack));
-                }
-                Ok(())
-            }
-            // The shell verifies tokens and answers with `handle_refresh`; one that comes here was not looked at.
-            Request::Refresh { .. } => {
-                Err(Refusal::new(ErrorCode::InternalError, "the token was not verified"))
-            }
-        };
-        if let Err(refusal) = outcome {
-            self.refuse(session, name, ack, &refusal, now, out);
         }
     }
 
@@ -223,11 +344,25 @@ impl Shard {
         self.metrics.letters.increment();
         match letter {
             Mail::Join(join) => self.admit_member(from, *join, now, out),
-            Mail::Leave(leave) => self.dismiss_member(from, &leave),
+            Mail::Leave(leave) => self.dismiss_member(from, &leave, now, out),
+            Mail::Restyle(restyle) => self.restyle_member(&restyle),
             Mail::Publish(publish) => self.order(from, *publish, now, out),
+            Mail::Typing(typing) => self.handle_typing(from, *typing, now, out),
+            Mail::Presence(change) => self.handle_presence(from, &change, now, out),
+            Mail::AskPresence(asked) => self.report_presence(from, *asked, now, out),
+            Mail::PresenceReport(report) => self.gather_presence(*report, out),
+            Mail::Call(call) => self.handle_call_at_home(*call, now, out),
+            Mail::Broadcast(part, broadcast) => self.spread(part, *broadcast, now, out),
+            Mail::Query(query) => self.answer_query(from, *query, now, out),
+            Mail::Revoke(revocation) => self.revoke(&revocation, now, out),
+            Mail::Verdict(question, verdict) => self.conclude(*question, &verdict, now, out),
             Mail::Joined(joined) => self.become_member(&joined, now, out),
-            Mail::Deliver(deliver) => self.hand_out(&deliver, out),
+            Mail::Deliver(deliver) => self.hand_out(deliver, now, out),
+            Mail::Notice(notice) => self.hand_note(&notice, out),
+            Mail::Grown(room) => self.note_grown(room),
             Mail::Published(published) => self.acknowledge(*published, now, out),
+            Mail::BroadcastDone(gathering, count) => self.note_broadcast(gathering, count, out),
+            Mail::Answer(answer) => self.pass_on(*answer, out),
         }
     }
 
@@ -258,13 +393,7 @@ impl Shard {
         out: &mut Outputs,
     ) {
         self.metrics.refusals[refusal.code as usize].increment();
-        let failure = Failure {
-            code: refusal.code,
-            message: refusal.message,
-            event,
-            channel: refusal.channel.as_deref(),
-            retry_after_s: None,
-        };
+        let failure = failure_of(refusal, event);
         match ack {
             Some(ack) => out.send(session, |frame| event::push_failure_ack(frame, ack, &failure)),
             // Products emit many events that this node does not know; an error for each would be noise.
@@ -274,10 +403,21 @@ impl Shard {
     }
 }
 
+fn failure_of<'a>(refusal: &'a Refusal, event: &'a str) -> Failure<'a> {
+    Failure {
+        code: refusal.code,
+        message: refusal.message,
+        event,
+        channel: refusal.channel.as_deref(),
+        retry_after_s: refusal.retry_after_s,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::trial::Trial;
     use super::*;
+    use crate::limits::{DETACHED_BYTES, HOME_BYTES, JOURNAL_ENTRY_BYTES, RELATION_BYTES, SEEN_LIFE_MS};
 
     #[test]
     fn a_refusal_is_an_acknowledgement_where_one_is_wanted_and_an_error_elsewhere() {
@@ -314,6 +454,20 @@ mod tests {
         check(nothing, "validation", "VALIDATION_ERROR", "channelId is required", "channel:leave", "");
         let token = r#"["auth:refresh",{"token":"x"}]"#;
         check(token, "server", "INTERNAL_ERROR", "the token was not verified", "auth:refresh", "");
+    }
+
+    #[test]
+    fn the_bill_says_what_is_kept_costs() {
+        /// A short name, shared by all who know it.
+        const NAME_BYTES: usize = 48;
+        let queued = 2 * size_of::<(u64, Place)>();
+        assert!(size_of::<home::Home>() + queued + NAME_BYTES + 32 <= HOME_BYTES);
+        assert!(size_of::<users::Detached>() + size_of::<sessions::Session>() + NAME_BYTES <= DETACHED_BYTES);
+        assert!(size_of::<sessions::Membership>() <= RELATION_BYTES);
+        assert!(size_of::<users::Absence>() + NAME_BYTES <= RELATION_BYTES);
+        assert!(size_of::<queries::Poller>() <= RELATION_BYTES);
+        assert!(size_of::<Followed>() + NAME_BYTES + size_of::<crate::UserId>() <= RELATION_BYTES);
+        assert!(2 * (size_of::<journal::Entry<Arc<Publication>>>() + 8) <= JOURNAL_ENTRY_BYTES);
     }
 
     #[test]
@@ -358,6 +512,13 @@ mod tests {
         for session in sessions {
             trial.disconnect(session);
         }
+        let holdings = trial.shard.holdings();
+        assert_eq!((holdings.sessions, holdings.detached, holdings.rooms, holdings.homes), (0, 10, 11, 11));
+        trial.pass_slowly(301_000);
+        let holdings = trial.shard.holdings();
+        assert_eq!((holdings.users, holdings.detached, holdings.rooms, holdings.absences), (0, 0, 0, 0));
+        assert_eq!((holdings.homes, holdings.formers), (11, 15), "channels know for a day who was there");
+        trial.pass(SEEN_LIFE_MS);
         assert_eq!(trial.shard.holdings(), Holdings::default());
     }
 }

@@ -1,16 +1,23 @@
-//! A session's beginning and end, and what its token says about it.
+//! A session's beginning, and what its token says about it.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use protocol::chat::dialect::Dialect;
 use protocol::chat::event::{self, Failure, Introduction};
-use protocol::codes::ErrorCode;
+use protocol::chat::status::Status;
+use protocol::codes::{CloseReason, ErrorCode};
 
 use super::Shard;
-use super::sessions::Session;
+use super::sessions::{Origin, Session};
+use super::standing::{Saying, Update};
 use crate::Now;
+use crate::access::Grants;
+use crate::cursor::Cursor;
 use crate::ids::{MessageId, SessionId, UserId};
+use crate::limits::DefaultDialect;
 use crate::outputs::Outputs;
 
 /// Who a verified token says that a session belongs to.
@@ -24,47 +31,177 @@ pub struct Identity {
     pub name: Option<Arc<str>>,
     /// Roles, possibly none.
     pub roles: Box<[Box<str>]>,
+    /// The channels that the token names, if it names any.
+    pub grants: Option<Arc<Grants>>,
     /// When the token ends, in milliseconds since the epoch.
     pub expires_at_unix_ms: Option<u64>,
 }
 
+/// Somebody who joins the main namespace, with what the handshake says besides.
+#[derive(Clone, Debug)]
+pub struct Newcomer {
+    /// Who it is.
+    pub identity: Identity,
+    /// The names of events that the client reads, if it says so.
+    pub dialect: Option<Dialect>,
+    /// Whether durable events may carry a cursor as their last argument.
+    pub takes_cursor: bool,
+    /// The session that the client had, if it wants to take it up.
+    pub resume: Option<Resume>,
+    /// The status to begin with, if it is not to be online.
+    pub said: Option<Status>,
+}
+
+impl Newcomer {
+    /// Somebody who says nothing but who it is.
+    pub const fn plain(identity: Identity) -> Self {
+        Self { identity, dialect: None, takes_cursor: false, resume: None, said: None }
+    }
+}
+
+/// What a client keeps of a session whose connection it lost.
+#[derive(Clone, Debug)]
+pub struct Resume {
+    /// The session's private id.
+    pub pid: Box<str>,
+    /// The cursor of the last event that it got.
+    pub offset: Box<str>,
+}
+
+/// What a token allows beyond what everybody may.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Rights {
+    pub(super) roles: Box<[Box<str>]>,
+    pub(super) grants: Option<Arc<Grants>>,
+}
+
+impl Rights {
+    /// Nothing is kept of a token that says nothing.
+    pub(super) fn of(identity: &Identity) -> Option<Arc<Self>> {
+        let rights = Self { roles: identity.roles.clone(), grants: identity.grants.clone() };
+        (rights != Self::default()).then(|| Arc::new(rights))
+    }
+
+    /// Roles and grants, of whoever has any.
+    pub(super) fn parts(rights: Option<&Self>) -> (&[Box<str>], Option<&Grants>) {
+        rights.map_or((&[], None), |rights| (&rights.roles, rights.grants.as_deref()))
+    }
+}
+
 impl Shard {
-    pub(super) fn connect(&mut self, id: SessionId, identity: Identity, now: Now, out: &mut Outputs) {
-        let user = self.users.add_session(&identity.user, id.slot, &self.placement);
-        self.sessions.insert(
-            id,
-            Session {
-                user,
-                ticket: 0,
-                memberships: SmallVec::new(),
-                expires_at_ms: u64::MAX,
-                looked_at_ms: u64::MAX,
-                name: identity.name.clone(),
-            },
-        );
-        self.watch_expiry(id, &identity, now);
-        self.count_sessions();
-        if self.users.get(user).sessions.len() == 1 {
-            self.metrics.presence_updates.increment();
+    /// Lets a newcomer in: into the session that it lost, or into a new one.
+    pub(super) fn connect(&mut self, id: SessionId, newcomer: &Newcomer, now: Now, out: &mut Outputs) {
+        let user = self.users.find_or_insert(&newcomer.identity.user, &self.placement);
+        let resumes = newcomer.takes_cursor && self.limits.keeps_journal();
+        let resume = newcomer.resume.as_ref().filter(|_| resumes);
+        if let Some(resume) = resume {
+            self.metrics.resumes_tried.increment();
+            self.evict_predecessor(user, &resume.pid, now, out);
         }
-        let socket_id = self.socket_id(id);
+        let connections_max = self.limits.connections_per_user_max;
+        if connections_max > 0 && self.users.at(user).sessions.len() >= connections_max {
+            self.metrics.refusals[ErrorCode::TooManyConnections as usize].increment();
+            let message = "too many connections of this user: close one first";
+            out.send(id, |frame| event::push_connect_error(frame, ErrorCode::TooManyConnections, message));
+            out.close(id, CloseReason::ServerDisconnect);
+            return self.settle_user(user, None, now, out);
+        }
+        if !resume.is_some_and(|resume| self.resume(id, user, resume, newcomer, now, out)) {
+            self.begin(id, user, newcomer, now, out);
+        }
+        self.settle_arrival(id, user, newcomer.said, now, out);
+    }
+
+    /// Makes a new session.
+    fn begin(&mut self, id: SessionId, user: u32, newcomer: &Newcomer, now: Now, out: &mut Outputs) {
+        self.session_number += 1;
+        let number = NonZeroU64::new(self.session_number).expect("one was added");
+        let session = Session {
+            user,
+            memberships: SmallVec::new(),
+            expires_at_ms: u64::MAX,
+            looked_at_ms: u64::MAX,
+            name: newcomer.identity.name.clone(),
+            rights: Rights::of(&newcomer.identity),
+            origin: Origin(number),
+            said: None,
+            dialect: newcomer.dialect.or(match self.limits.dialect {
+                DefaultDialect::Auto => None,
+                DefaultDialect::Primary => Some(Dialect::Primary),
+                DefaultDialect::Legacy => Some(Dialect::Legacy),
+                DefaultDialect::Hybrid => Some(Dialect::Hybrid),
+            }),
+            has_cursor: newcomer.takes_cursor && self.limits.keeps_journal(),
+            asking: Vec::new(),
+            followed: Vec::new(),
+            apart_end: 0,
+        };
+        let cursor = Cursor::Mark { core: self.core, position: self.journal.end() };
+        let cursor = session.has_cursor.then(|| cursor.text(self.run));
+        self.seat(id, Box::new(session), &newcomer.identity, now);
+        self.greet(id, &newcomer.identity, cursor.as_deref(), now, out);
+    }
+
+    /// Gives a session its slot.
+    pub(super) fn seat(&mut self, id: SessionId, session: Box<Session>, identity: &Identity, now: Now) {
+        let slots = &mut self.users.at_mut(session.user).sessions;
+        slots.push(id.slot);
+        if slots.len() == 1 {
+            self.metrics.users_connected.add(1);
+        }
+        self.sessions.insert(id, session);
+        self.watch_expiry(id, identity, now);
+        self.count_sessions();
+    }
+
+    /// Tells a session that it is in: CONNECT, `connected`, `authenticated`.
+    pub(super) fn greet(
+        &self,
+        id: SessionId,
+        identity: &Identity,
+        cursor: Option<&str>,
+        now: Now,
+        out: &mut Outputs,
+    ) {
+        let Some(session) = self.sessions.get(id) else { return };
+        let (sid, pid) = (self.socket_id(session.origin), self.private_id(session.origin));
+        let rooms = self.rooms_of(session);
+        let rooms: Vec<&str> = rooms.iter().map(|room| &**room).collect();
+        let has_cursor = session.has_cursor;
         out.send(id, |frame| {
-            event::push_connect(frame, socket_id.as_str());
-            event::push_connected(frame, socket_id.as_str(), now.unix_ms);
-            event::push_authenticated(frame, &introduction(&identity, socket_id.as_str()));
+            event::push_connect(frame, sid.as_str(), has_cursor.then_some(pid.as_str()));
+            event::push_connected(frame, sid.as_str(), now.unix_ms, cursor);
+            event::push_authenticated(frame, &introduction(identity, sid.as_str(), &rooms));
         });
     }
 
-    pub(super) fn disconnect(&mut self, id: SessionId, out: &mut Outputs) {
-        let Some(session) = self.sessions.remove(id) else { return };
-        let user = self.users.get(session.user).id.clone();
-        for membership in session.memberships {
-            self.end_membership(membership, &user, out);
+    /// The channels that a session is in, besides its user's own room.
+    fn rooms_of(&self, session: &Session) -> Vec<Arc<str>> {
+        let user = &self.users.at(session.user).id;
+        let is_own = |channel: &str| channel.strip_prefix("user:") == Some(user);
+        let rooms = session.memberships.iter().map(|membership| &self.rooms.at(membership.room).channel);
+        rooms.filter(|channel| !is_own(channel)).cloned().collect()
+    }
+
+    /// A device came, and perhaps says how its user is: others hear of it if it changes what they see.
+    fn settle_arrival(
+        &mut self,
+        id: SessionId,
+        user: u32,
+        status: Option<Status>,
+        now: Now,
+        out: &mut Outputs,
+    ) {
+        if let (Some(status), Some(session)) = (status, self.sessions.get_mut(id)) {
+            self.users.at_mut(user).discount_detached(now.monotonic_ms());
+            let update = Update { before: session.said.replace(status), status, saying: Saying::Same };
+            let said = self.said(user, now);
+            if self.users.at_mut(user).standing.update(update, said, now.unix_ms) {
+                self.tell_presence(user, Some(id), now, out);
+            }
         }
-        if self.users.remove_session(session.user, id.slot, &self.placement) {
-            self.metrics.presence_updates.increment();
-        }
-        self.count_sessions();
+        self.settle_user(user, Some(id), now, out);
+        self.users.at_mut(user).standing.seen(now.unix_ms);
     }
 
     /// Takes over a refreshed identity, or tells the client why not. The session stays either way.
@@ -77,7 +214,7 @@ impl Shard {
         out: &mut Outputs,
     ) {
         let Some(session) = self.sessions.get_mut(id) else { return };
-        let is_same = |identity: &Identity| identity.user == self.users.get(session.user).id;
+        let is_same = |identity: &Identity| identity.user == self.users.at(session.user).id;
         let verdict = verdict.and_then(|identity| match is_same(&identity) {
             true => Ok(identity),
             false => Err((ErrorCode::AuthenticationFailed, "the token belongs to another user")),
@@ -86,15 +223,14 @@ impl Shard {
             Ok(identity) => {
                 session.name = identity.name.clone();
                 session.expires_at_ms = u64::MAX;
+                let rights = Rights::of(&identity);
+                let is_other = session.rights != rights;
+                session.rights = rights;
                 self.watch_expiry(id, &identity, now);
-                let socket_id = self.socket_id(id);
-                let who = introduction(&identity, socket_id.as_str());
-                out.send(id, |frame| {
-                    event::push_authenticated(frame, &who);
-                    if let Some(ack) = ack {
-                        event::push_authenticated_ack(frame, ack, &who);
-                    }
-                });
+                self.tell_refreshed(id, &identity, ack, out);
+                if is_other {
+                    self.recheck(id, None, now, out);
+                }
             }
             Err((code, message)) => {
                 self.metrics.refusals[code as usize].increment();
@@ -111,25 +247,48 @@ impl Shard {
         }
     }
 
-    /// The public id of a session: derived from its place under the node's secret key, so it needs no memory.
-    fn socket_id(&self, id: SessionId) -> MessageId {
-        let place = format!("{}:{}:{}", self.core.0, id.slot, id.generation);
-        let fingerprint = self.placement.fingerprint(&["socket", &place]);
+    fn tell_refreshed(&self, id: SessionId, identity: &Identity, ack: Option<u64>, out: &mut Outputs) {
+        let Some(session) = self.sessions.get(id) else { return };
+        let socket_id = self.socket_id(session.origin);
+        let rooms = self.rooms_of(session);
+        let rooms: Vec<&str> = rooms.iter().map(|room| &**room).collect();
+        let who = introduction(identity, socket_id.as_str(), &rooms);
+        out.send(id, |frame| {
+            event::push_authenticated(frame, &who);
+            if let Some(ack) = ack {
+                event::push_authenticated_ack(frame, ack, &who);
+            }
+        });
+    }
+
+    /// The public id of a session: derived from its origin under the node's secret key, so it needs no memory.
+    pub(super) fn socket_id(&self, origin: Origin) -> MessageId {
+        self.id_of(origin, "socket")
+    }
+
+    /// The private id of a session, which only its client knows: 128 bits that nobody can guess without the key.
+    pub(super) fn private_id(&self, origin: Origin) -> MessageId {
+        self.id_of(origin, "private")
+    }
+
+    fn id_of(&self, origin: Origin, purpose: &str) -> MessageId {
+        let place = format!("{}:{}", self.core.0, origin.0);
+        let fingerprint = self.placement.fingerprint(&[purpose, &place]);
         MessageId::new((fingerprint >> 80) as u64, fingerprint)
     }
 
-    fn count_sessions(&self) {
+    pub(super) fn count_sessions(&self) {
         self.metrics.sessions.set(self.sessions.live_count() as u64);
-        self.metrics.users.set(self.users.count() as u64);
     }
 }
 
-fn introduction<'a>(identity: &'a Identity, socket_id: &'a str) -> Introduction<'a> {
+fn introduction<'a>(identity: &'a Identity, socket_id: &'a str, rooms: &'a [&'a str]) -> Introduction<'a> {
     Introduction {
         user: &identity.user,
         session: identity.session.as_deref().unwrap_or(socket_id),
         name: identity.name.as_deref(),
         roles: &identity.roles,
+        rooms,
         expires_at_ms: identity.expires_at_unix_ms,
     }
 }
@@ -143,7 +302,7 @@ mod tests {
     fn sessions_of_one_user_have_different_ids() {
         let mut trial = Trial::new(Limits::default());
         let (one, other) = (trial.connect(0, "7", None), trial.connect(1, "7", None));
-        let (one, other) = (trial.shard.socket_id(one), trial.shard.socket_id(other));
+        let [one, other] = [one, other].map(|id| trial.sid(id));
         assert_ne!(one, other);
         assert_eq!(trial.shard.holdings().users, 1);
     }
@@ -152,10 +311,10 @@ mod tests {
     fn a_refresh_answers_with_the_identity_of_the_token() {
         let mut trial = Trial::new(Limits::default());
         let session = trial.connect(0, "7", None);
-        let sid = trial.shard.socket_id(session);
+        let sid = trial.sid(session);
         let who = format!(
             r#"{{"userId":"7","sessionId":"{}","rooms":["user:7"],"user":{{"id":"7"}},"roles":[],"expiresAt":{}}}"#,
-            sid.as_str(),
+            sid,
             trial.now.unix_ms + 5
         );
         let heard = trial.refresh(session, "7", Some(5), Some(4));

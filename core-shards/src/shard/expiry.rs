@@ -7,7 +7,7 @@ use protocol::codes::{CloseReason, ErrorCode};
 use super::{Deadline, Identity, Shard};
 use crate::Now;
 use crate::ids::SessionId;
-use crate::limits::{DEADLINES_VOID_MAX, EXPIRY_GRACE_MS, Expiry};
+use crate::limits::{EXPIRY_GRACE_MS, Expiry};
 use crate::outputs::Outputs;
 
 impl Shard {
@@ -60,11 +60,7 @@ impl Shard {
         if let Some(session) = self.sessions.get_mut(id) {
             session.looked_at_ms = deadline_ms;
         }
-        self.deadlines.arm(deadline_ms, Deadline::TokenExpiry(id));
-        if self.deadlines.entry_count() > 2 * self.sessions.live_count() + DEADLINES_VOID_MAX {
-            let sessions = &self.sessions;
-            self.deadlines.retain(|Deadline::TokenExpiry(id)| sessions.is_live(*id));
-        }
+        self.arm(deadline_ms, Deadline::TokenExpiry(id));
     }
 }
 
@@ -72,7 +68,7 @@ impl Shard {
 mod tests {
     use super::super::trial::Trial;
     use super::*;
-    use crate::limits::Limits;
+    use crate::limits::{DEADLINES_VOID_MAX, Limits};
 
     /// Tokens of the tests end so long after the trial begins.
     const LIFE_MS: u64 = 10_000;

@@ -1,16 +1,33 @@
-//! A message on its sender's core: limits and membership on the way out, the acknowledgement on the way back.
+//! An event on its sender's core: limits and membership on the way out, the acknowledgement on the way back.
 
-use protocol::chat::event::{self, Stamp};
-use protocol::chat::request::{Refusal, Send};
+use protocol::chat::dialect::Dialect;
+use protocol::chat::event::{self, Kind, Stamp};
+use protocol::chat::request::{React, Read, Refusal, Send};
 use protocol::codes::ErrorCode;
 use protocol::json::Json;
 
+use super::rates::{Exceeded, RateClass};
 use super::receipts::Known;
 use super::{Event, Shard};
 use crate::Now;
-use crate::ids::SessionId;
-use crate::mail::{Mail, Publish, Published, Receipt, Reply};
+use crate::access::Access;
+use crate::ids::{ChannelName, SessionId};
+use crate::mail::{Mail, Publish, Published, Receipt, Reply, Sender};
 use crate::outputs::Outputs;
+
+/// What a session is told that sends to a channel that it is not in.
+const NOT_JOINED: &str = "join the channel before you send to it";
+
+/// What somebody is told who sends the same message again and again before it is answered.
+pub(super) const ON_ITS_WAY: &str = "this message is on its way";
+
+/// What a session publishes besides messages.
+#[derive(Debug)]
+pub(super) struct Remark<'a> {
+    pub(super) kind: Kind,
+    pub(super) channel: &'a str,
+    pub(super) class: RateClass,
+}
 
 impl Shard {
     /// Sends a message to its channel's home, unless it is a retry of one that went before.
@@ -22,72 +39,173 @@ impl Shard {
         now: Now,
         out: &mut Outputs,
     ) -> Result<(), Refusal> {
-        let Some(session) = self.sessions.get(id) else { return Ok(()) };
-        let refusal = |code, message| Refusal {
-            channel: Some(send.channel.to_string()),
-            ..Refusal::new(code, message)
-        };
-        let room = self.rooms.find(&send.channel, &self.placement);
-        let Some(room) = room.filter(|room| session.membership(*room).is_some()) else {
-            return Err(refusal(ErrorCode::NotJoined, "join the channel before you send to it"));
-        };
+        let refusal = |code, message| Refusal::new(code, message).about(&send.channel);
+        let channel = self.channel_to_send(id, &send.channel, now)?;
         if is_longer(send.content, self.limits.message_chars_max) {
             return Err(refusal(ErrorCode::PayloadTooLarge, "content is too long"));
         }
-        let user = self.users.get(session.user).id.clone();
-        let mut body = Vec::with_capacity(event.arguments.as_raw().len() + 96);
-        event::push_message_body(&mut body, &user, session.name.as_deref(), send);
+        let Some(session) = self.sessions.get(id) else { return Ok(()) };
+        let (user_index, name) = (session.user, session.name.clone());
+        let user = self.users.at(user_index).id.clone();
         let reply = Reply { session: id, ack: event.ack };
         let client_message_id: Option<Box<str>> = send.client_message_id.as_deref().map(Box::from);
         let fingerprint = client_message_id
             .as_deref()
             .map(|client_id| self.placement.fingerprint(&[&user, &send.channel, client_id]));
-        if let Some(fingerprint) = fingerprint {
-            match self.receipts.admit(fingerprint, reply, now.monotonic_ms(), &self.metrics) {
-                Known::No => {}
-                Known::Waiting => return Ok(()),
-                Known::Accepted(receipt) => {
-                    self.confirm(reply, &send.channel, client_message_id.as_deref(), receipt, out);
-                    return Ok(());
-                }
-                Known::Crowded => return Err(refusal(ErrorCode::ServerBusy, "this message is on its way")),
+        // A retry costs its user nothing.
+        let sender = Sender::Session(reply);
+        match fingerprint.and_then(|fingerprint| self.receipts.retry(fingerprint, sender, &self.metrics)) {
+            Some(Known::Accepted(receipt)) => {
+                self.confirm(reply, &send.channel, client_message_id.as_deref(), receipt, out);
+                return Ok(());
             }
+            Some(Known::Waiting) => return Ok(()),
+            Some(Known::Crowded) => return Err(refusal(ErrorCode::ServerBusy, ON_ITS_WAY)),
+            None => {}
         }
-        let room = self.rooms.at(room);
-        let home = room.home;
+        self.spend(user_index, RateClass::Message, now)
+            .map_err(|exceeded| self.too_often(exceeded).about(&send.channel))?;
+        if let Some(fingerprint) = fingerprint {
+            self.receipts.expect(fingerprint, now.monotonic_ms(), &self.metrics);
+        }
+        let mut body = Vec::with_capacity(event.arguments.as_raw().len() + 96);
+        event::push_message_body(&mut body, &user, name.as_deref(), send);
         let publish = Publish {
-            channel: room.channel.clone(),
-            reply,
+            kind: Kind::Message,
+            user,
+            sender,
             client_message_id,
             fingerprint,
             body,
             attachments: event.attachments.to_vec(),
             received_us: now.monotonic_us,
+            channel,
         };
-        self.post(home, Mail::Publish(Box::new(publish)), out);
+        self.send_publish(publish, out);
         Ok(())
+    }
+
+    /// A session has read something.
+    pub(super) fn publish_read(
+        &mut self,
+        id: SessionId,
+        read: &Read<'_>,
+        ack: Option<u64>,
+        now: Now,
+        out: &mut Outputs,
+    ) -> Result<(), Refusal> {
+        let remark = Remark { kind: Kind::Read, channel: &read.channel, class: RateClass::Receipt };
+        self.remark(id, remark, ack, now, out, |body, user, _| event::push_read_body(body, user, read))
+    }
+
+    /// A session puts an emoji to a message, or takes it away.
+    pub(super) fn publish_reaction(
+        &mut self,
+        id: SessionId,
+        react: &React<'_>,
+        ack: Option<u64>,
+        now: Now,
+        out: &mut Outputs,
+    ) -> Result<(), Refusal> {
+        let kind = Kind::Reaction { is_added: react.is_added };
+        let remark = Remark { kind, channel: &react.channel, class: RateClass::Receipt };
+        self.remark(id, remark, ack, now, out, |body, user, name| {
+            event::push_reaction_body(body, user, name, react);
+        })
+    }
+
+    /// Sends what is no message to its channel's home.
+    pub(super) fn remark(
+        &mut self,
+        id: SessionId,
+        remark: Remark<'_>,
+        ack: Option<u64>,
+        now: Now,
+        out: &mut Outputs,
+        write: impl FnOnce(&mut Vec<u8>, &str, Option<&str>),
+    ) -> Result<(), Refusal> {
+        let channel = self.channel_to_send(id, remark.channel, now)?;
+        let Some(session) = self.sessions.get(id) else { return Ok(()) };
+        let (user_index, name) = (session.user, session.name.clone());
+        self.spend(user_index, remark.class, now)
+            .map_err(|exceeded| self.too_often(exceeded).about(remark.channel))?;
+        let user = self.users.at(user_index).id.clone();
+        let mut body = Vec::new();
+        write(&mut body, &user, name.as_deref());
+        let publish = Publish {
+            channel,
+            kind: remark.kind,
+            user,
+            sender: Sender::Session(Reply { session: id, ack }),
+            client_message_id: None,
+            fingerprint: None,
+            body,
+            attachments: Vec::new(),
+            received_us: now.monotonic_us,
+        };
+        self.send_publish(publish, out);
+        Ok(())
+    }
+
+    /// The channel, if the session may send to it: it is in it, or need not be.
+    fn channel_to_send(&self, id: SessionId, channel: &str, now: Now) -> Result<ChannelName, Refusal> {
+        let not_joined = || Refusal::new(ErrorCode::NotJoined, NOT_JOINED).about(channel);
+        let session = self.sessions.get(id).ok_or_else(not_joined)?;
+        let room = self.rooms.find(channel, &self.placement);
+        if let Some(room) = room.filter(|room| session.membership(*room).is_some()) {
+            return Ok(self.rooms.at(room).channel.clone());
+        }
+        if !self.limits.joins_implicitly {
+            return Err(not_joined());
+        }
+        match self.access_of(session, channel, now) {
+            Access::Allow => Ok(ChannelName::from(channel)),
+            Access::Deny(message) => Err(Refusal::new(ErrorCode::RoomAccessDenied, message).about(channel)),
+            // Somebody has to be asked first, and a join is what asks.
+            Access::Ask => Err(not_joined()),
+        }
+    }
+
+    pub(super) fn send_publish(&mut self, publish: Publish, out: &mut Outputs) {
+        let home = self.placement.home_of_channel(&publish.channel);
+        self.post(home, Mail::Publish(Box::new(publish)), out);
     }
 
     /// The home's answer, for the sender and for every retry that came meanwhile.
     pub(super) fn acknowledge(&mut self, published: Published, now: Now, out: &mut Outputs) {
-        let Published { channel, reply, client_message_id, fingerprint, receipt } = published;
-        let mut replies =
-            fingerprint.map(|fingerprint| self.receipts.conclude(fingerprint, receipt)).unwrap_or_default();
-        replies.push(reply);
-        for reply in replies {
-            if !self.sessions.is_live(reply.session) {
-                self.metrics.stale_letters.increment();
-                continue;
-            }
-            match receipt {
-                Some(receipt) => self.confirm(reply, &channel, client_message_id.as_deref(), receipt, out),
-                None => {
-                    let gone = Refusal {
-                        channel: Some(channel.to_string()),
-                        ..Refusal::new(ErrorCode::NotJoined, "join the channel before you send to it")
-                    };
-                    self.refuse(reply.session, "message:send", reply.ack, &gone, now, out);
+        let waiting = published
+            .fingerprint
+            .map(|fingerprint| self.receipts.conclude(fingerprint, published.receipt))
+            .unwrap_or_default();
+        for sender in waiting.into_iter().chain([published.sender]) {
+            match sender {
+                Sender::Session(reply) => self.acknowledge_session(reply, &published, now, out),
+                Sender::Call(call) => self.tell_published(call, &published, out),
+                Sender::Broadcast(gathering) => {
+                    self.note_broadcast(gathering, published.recipient_count, out);
                 }
+            }
+        }
+    }
+
+    fn acknowledge_session(&mut self, reply: Reply, published: &Published, now: Now, out: &mut Outputs) {
+        if !self.sessions.is_live(reply.session) {
+            return self.metrics.stale_letters.increment();
+        }
+        match (published.receipt, &published.kind) {
+            (Some(receipt), Kind::Message) => {
+                let client_id = published.client_message_id.as_deref();
+                self.confirm(reply, &published.channel, client_id, receipt, out);
+            }
+            (Some(_), _) => {
+                if let Some(ack) = reply.ack {
+                    out.send(reply.session, |frame| event::push_plain_ack(frame, ack));
+                }
+            }
+            (None, kind) => {
+                let gone = Refusal::new(ErrorCode::NotJoined, NOT_JOINED).about(&published.channel);
+                let event = if *kind == Kind::Message { "message:send" } else { kind.event() };
+                self.refuse(reply.session, event, reply.ack, &gone, now, out);
             }
         }
     }
@@ -100,18 +218,57 @@ impl Shard {
         receipt: Receipt,
         out: &mut Outputs,
     ) {
-        let Some(ack) = reply.ack else { return };
-        let stamp =
-            Stamp { id: receipt.id.as_str(), offset: receipt.offset.0, timestamp_ms: receipt.timestamp_ms };
-        out.send(reply.session, |frame| {
-            event::push_message_ack(frame, ack, channel, client_message_id, stamp);
-        });
+        let stamp = stamp(&receipt);
+        let session = self.sessions.get(reply.session);
+        if let Some(client_id) = client_message_id
+            && session.is_some_and(|session| session.dialect == Some(Dialect::Hybrid))
+        {
+            out.send(reply.session, |frame| event::push_message_sent(frame, client_id, stamp));
+        }
+        if let Some(ack) = reply.ack {
+            out.send(reply.session, |frame| {
+                event::push_message_ack(frame, ack, channel, client_message_id, stamp);
+            });
+        }
+    }
+
+    /// Clients of the mixed dialect wait for a word about each message with an id of its own.
+    pub(super) fn tell_failed(
+        &self,
+        id: SessionId,
+        name: &str,
+        argument: Option<Json<'_>>,
+        refusal: &Refusal,
+        out: &mut Outputs,
+    ) {
+        if !matches!(name, "message:send" | "message:new") {
+            return;
+        }
+        let is_hybrid = self.sessions.get(id).is_some_and(|session| session.dialect == Some(Dialect::Hybrid));
+        if !is_hybrid {
+            return;
+        }
+        if let Some(client_id) = protocol::chat::request::client_message_id(argument) {
+            out.send(id, |frame| {
+                event::push_message_failed(frame, &client_id, refusal.code, refusal.message);
+            });
+        }
+    }
+
+    /// What a user is told who did something too often.
+    pub(super) fn too_often(&self, exceeded: Exceeded) -> Refusal {
+        let seconds = u32::try_from(exceeded.retry_after_ms.div_ceil(1_000)).unwrap_or(u32::MAX);
+        Refusal::new(ErrorCode::RateLimitExceeded, "too many of these events, slow down").retry_after(seconds)
     }
 }
 
+pub(super) fn stamp(receipt: &Receipt) -> Stamp<'_> {
+    Stamp { id: receipt.id.as_str(), offset: receipt.offset.0, timestamp_ms: receipt.timestamp_ms }
+}
+
 /// Whether a JSON string has more than `chars_max` characters. Its bytes bound them, so most are never counted.
-fn is_longer(content: Json<'_>, chars_max: usize) -> bool {
-    content.as_raw().len() - 2 > chars_max
+pub fn is_longer(content: Json<'_>, chars_max: usize) -> bool {
+    content.as_raw().len() > chars_max.saturating_add(2)
         && content.as_str().is_some_and(|text| text.chars().count() > chars_max)
 }
 

@@ -7,14 +7,12 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use crate::limits::{RECEIPT_LIFE_MS, RECEIPTS_MAX, RETRIES_WAITING_MAX};
-use crate::mail::{Receipt, Reply};
+use crate::mail::{Receipt, Sender};
 use crate::metrics::ShardMetrics;
 
-/// What is known of a message when it arrives.
+/// What is known of a message that was sent before.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Known {
-    /// It is new, and on its way from now on.
-    No,
     /// It is on its way; this retry will be answered together with it.
     Waiting,
     /// It was accepted.
@@ -26,7 +24,7 @@ pub(super) enum Known {
 #[derive(Debug)]
 enum Entry {
     /// No answer from the home yet; retries that wait for it.
-    Pending(Box<SmallVec<[Reply; 1]>>),
+    Pending(Box<SmallVec<[Sender; 1]>>),
     Accepted(Receipt),
 }
 
@@ -68,27 +66,44 @@ mod foldless {
 }
 
 impl Receipts {
-    /// Notes a message that is about to be sent, or finds that it was sent before.
-    pub(super) fn admit(
+    /// Finds out whether a message was sent before. `None` if not: then it is to be [expected](Self::expect).
+    pub(super) fn retry(
         &mut self,
         fingerprint: u128,
-        reply: Reply,
-        now_ms: u64,
+        sender: Sender,
         metrics: &ShardMetrics,
-    ) -> Known {
-        match self.entries.get_mut(&fingerprint).map(|kept| &mut kept.entry) {
-            Some(Entry::Accepted(receipt)) => {
+    ) -> Option<Known> {
+        match &mut self.entries.get_mut(&fingerprint)?.entry {
+            Entry::Accepted(receipt) => {
                 metrics.duplicates.increment();
-                return Known::Accepted(*receipt);
+                Some(Known::Accepted(*receipt))
             }
-            Some(Entry::Pending(waiting)) if waiting.len() >= RETRIES_WAITING_MAX => return Known::Crowded,
-            Some(Entry::Pending(waiting)) => {
+            Entry::Pending(waiting) if waiting.len() >= RETRIES_WAITING_MAX => Some(Known::Crowded),
+            Entry::Pending(waiting) => {
                 metrics.duplicates.increment();
-                waiting.push(reply);
-                return Known::Waiting;
+                waiting.push(sender);
+                Some(Known::Waiting)
             }
-            None => {}
         }
+    }
+
+    /// Notes a message that is about to be sent.
+    pub(super) fn expect(&mut self, fingerprint: u128, now_ms: u64, metrics: &ShardMetrics) {
+        self.insert(fingerprint, Entry::Pending(Box::default()), now_ms, metrics);
+    }
+
+    /// Whether something that nobody waits for was there before. It is from now on.
+    pub(super) fn is_repeat(&mut self, fingerprint: u128, now_ms: u64, metrics: &ShardMetrics) -> bool {
+        let is_repeat = self.entries.contains_key(&fingerprint);
+        if is_repeat {
+            metrics.duplicates.increment();
+        } else {
+            self.insert(fingerprint, Entry::Accepted(Receipt::NONE), now_ms, metrics);
+        }
+        is_repeat
+    }
+
+    fn insert(&mut self, fingerprint: u128, entry: Entry, now_ms: u64, metrics: &ShardMetrics) {
         if self.by_age.len() >= RECEIPTS_MAX
             && let Some((end_ms, oldest)) = self.by_age.pop_front()
             && self.is_last(oldest, end_ms)
@@ -97,14 +112,13 @@ impl Receipts {
             metrics.receipts_evicted.increment();
         }
         let end_ms = now_ms + RECEIPT_LIFE_MS;
-        self.entries.insert(fingerprint, Kept { end_ms, entry: Entry::Pending(Box::default()) });
+        self.entries.insert(fingerprint, Kept { end_ms, entry });
         self.by_age.push_back((end_ms, fingerprint));
-        Known::No
     }
 
     /// Writes down the home's answer and returns who else waits for it. A refused message is forgotten:
     /// its retry is a new attempt.
-    pub(super) fn conclude(&mut self, fingerprint: u128, receipt: Option<Receipt>) -> SmallVec<[Reply; 1]> {
+    pub(super) fn conclude(&mut self, fingerprint: u128, receipt: Option<Receipt>) -> SmallVec<[Sender; 1]> {
         let Some(Kept { entry, .. }) = self.entries.get_mut(&fingerprint) else { return SmallVec::new() };
         let waiting = match (&mut *entry, receipt) {
             (Entry::Pending(waiting), _) => std::mem::take(&mut **waiting),
@@ -162,8 +176,24 @@ impl Receipts {
 mod tests {
     use super::*;
     use crate::ids::{MessageId, Offset, SessionId};
+    use crate::mail::Reply;
 
-    const REPLY: Reply = Reply { session: SessionId { slot: 0, generation: 0 }, ack: Some(1) };
+    const REPLY: Sender =
+        Sender::Session(Reply { session: SessionId { slot: 0, generation: 0 }, ack: Some(1) });
+
+    /// As a sender's core does: looks for the message, and expects it if it is not known.
+    fn admit(
+        receipts: &mut Receipts,
+        fingerprint: u128,
+        now_ms: u64,
+        metrics: &ShardMetrics,
+    ) -> Option<Known> {
+        let known = receipts.retry(fingerprint, REPLY, metrics);
+        if known.is_none() {
+            receipts.expect(fingerprint, now_ms, metrics);
+        }
+        known
+    }
 
     fn receipt(offset: u64) -> Receipt {
         Receipt { id: MessageId::new(0, u128::from(offset)), offset: Offset(offset), timestamp_ms: 0 }
@@ -172,33 +202,33 @@ mod tests {
     #[test]
     fn a_retry_gets_the_first_receipt_until_it_is_forgotten() {
         let (mut receipts, metrics) = (Receipts::default(), ShardMetrics::default());
-        assert_eq!(receipts.admit(7, REPLY, 0, &metrics), Known::No);
-        assert_eq!(receipts.admit(7, REPLY, 0, &metrics), Known::Waiting);
+        assert_eq!(admit(&mut receipts, 7, 0, &metrics), None);
+        assert_eq!(admit(&mut receipts, 7, 0, &metrics), Some(Known::Waiting));
         assert_eq!(receipts.conclude(7, Some(receipt(3))).len(), 1);
-        assert_eq!(receipts.admit(7, REPLY, 0, &metrics), Known::Accepted(receipt(3)));
+        assert_eq!(admit(&mut receipts, 7, 0, &metrics), Some(Known::Accepted(receipt(3))));
         receipts.expire(RECEIPT_LIFE_MS - 1);
-        assert_eq!(receipts.admit(7, REPLY, 0, &metrics), Known::Accepted(receipt(3)));
+        assert_eq!(admit(&mut receipts, 7, 0, &metrics), Some(Known::Accepted(receipt(3))));
         receipts.expire(RECEIPT_LIFE_MS);
-        assert_eq!(receipts.admit(7, REPLY, 0, &metrics), Known::No);
+        assert_eq!(admit(&mut receipts, 7, 0, &metrics), None);
     }
 
     #[test]
     fn a_refused_message_may_be_tried_again() {
         let (mut receipts, metrics) = (Receipts::default(), ShardMetrics::default());
-        receipts.admit(7, REPLY, 0, &metrics);
+        admit(&mut receipts, 7, 0, &metrics);
         assert!(receipts.conclude(7, None).is_empty());
-        assert_eq!(receipts.admit(7, REPLY, 0, &metrics), Known::No);
+        assert_eq!(admit(&mut receipts, 7, 0, &metrics), None);
     }
 
     #[test]
     fn a_message_accepted_after_a_refusal_is_known_for_its_whole_life() {
         let (mut receipts, metrics) = (Receipts::default(), ShardMetrics::default());
-        receipts.admit(7, REPLY, 0, &metrics);
+        admit(&mut receipts, 7, 0, &metrics);
         receipts.conclude(7, None);
-        receipts.admit(7, REPLY, 1_000, &metrics);
+        admit(&mut receipts, 7, 1_000, &metrics);
         receipts.conclude(7, Some(receipt(3)));
         receipts.expire(RECEIPT_LIFE_MS + 999);
-        assert_eq!(receipts.admit(7, REPLY, 0, &metrics), Known::Accepted(receipt(3)));
+        assert_eq!(admit(&mut receipts, 7, 0, &metrics), Some(Known::Accepted(receipt(3))));
         receipts.expire(RECEIPT_LIFE_MS + 1_000);
         assert_eq!((receipts.count(), receipts.by_age.len()), (0, 0));
     }
@@ -206,27 +236,36 @@ mod tests {
     #[test]
     fn retries_of_a_message_that_is_long_on_its_way_are_answered() {
         let (mut receipts, metrics) = (Receipts::default(), ShardMetrics::default());
-        receipts.admit(7, REPLY, 0, &metrics);
-        receipts.admit(7, REPLY, 0, &metrics);
+        admit(&mut receipts, 7, 0, &metrics);
+        admit(&mut receipts, 7, 0, &metrics);
         receipts.expire(3 * RECEIPT_LIFE_MS);
-        assert_eq!(receipts.admit(7, REPLY, 0, &metrics), Known::Waiting);
+        assert_eq!(admit(&mut receipts, 7, 0, &metrics), Some(Known::Waiting));
         assert_eq!(receipts.conclude(7, Some(receipt(3))).len(), 2);
         receipts.expire(4 * RECEIPT_LIFE_MS);
         assert_eq!((receipts.count(), receipts.by_age.len()), (0, 0));
     }
 
     #[test]
+    fn what_nobody_waits_for_is_recognised_too() {
+        let (mut receipts, metrics) = (Receipts::default(), ShardMetrics::default());
+        assert!(!receipts.is_repeat(7, 0, &metrics));
+        assert!(receipts.is_repeat(7, 0, &metrics));
+        receipts.expire(RECEIPT_LIFE_MS);
+        assert!(!receipts.is_repeat(7, RECEIPT_LIFE_MS, &metrics));
+    }
+
+    #[test]
     fn retries_and_receipts_are_bounded() {
         let (mut receipts, metrics) = (Receipts::default(), ShardMetrics::default());
         for fingerprint in 0..RECEIPTS_MAX as u128 + 10 {
-            receipts.admit(fingerprint << 64, REPLY, 0, &metrics);
+            admit(&mut receipts, fingerprint << 64, 0, &metrics);
         }
         assert_eq!(receipts.entries.len(), RECEIPTS_MAX);
         assert_eq!(metrics.receipts_evicted.get(), 10);
         let last = (RECEIPTS_MAX as u128 + 9) << 64;
         for _ in 0..RETRIES_WAITING_MAX {
-            assert_eq!(receipts.admit(last, REPLY, 0, &metrics), Known::Waiting);
+            assert_eq!(admit(&mut receipts, last, 0, &metrics), Some(Known::Waiting));
         }
-        assert_eq!(receipts.admit(last, REPLY, 0, &metrics), Known::Crowded);
+        assert_eq!(admit(&mut receipts, last, 0, &metrics), Some(Known::Crowded));
     }
 }

@@ -1,12 +1,37 @@
-//! The local side of channels: for each channel with a session of this core in it, whom to hand its messages to.
+//! The local side of channels: for each channel with a session of this core in it, whom to hand its events to.
 
-use hashbrown::HashTable;
+use smallvec::SmallVec;
 
 use super::Shard;
-use crate::ids::{ChannelName, CoreId, RoomId};
-use crate::mail::Deliver;
+use super::journal::Target;
+use super::sessions::UNLISTED;
+use super::table::{Named, Table};
+use crate::Now;
+use crate::ids::{ChannelName, CoreId, Epoch, Offset, RoomId};
+use crate::mail::{Deliver, Notice};
+use crate::metrics::EventClass;
 use crate::outputs::Outputs;
 use crate::placement::Placement;
+use crate::publication::FormKey;
+
+/// The members of a room that read the same frames.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) form: FormKey,
+    /// Slots of their sessions.
+    pub(super) members: Vec<u32>,
+}
+
+/// A publication that was handed out here and is in the journal no more.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fallen {
+    /// Its position in the journal.
+    pub(super) position: u64,
+    /// The core that ordered it.
+    pub(super) lane: CoreId,
+    /// Its number there.
+    pub(super) seq: u64,
+}
 
 /// One channel as this core sees it.
 #[derive(Debug)]
@@ -14,102 +39,185 @@ pub(super) struct Room {
     pub(super) channel: ChannelName,
     /// The core that orders it.
     pub(super) home: CoreId,
-    /// Slots of the sessions that are members.
-    pub(super) members: Vec<u32>,
+    /// Sessions that are members and connected.
+    pub(super) groups: SmallVec<[Group; 1]>,
     /// Sessions that asked to join and have no answer yet.
     pub(super) waiting_count: u32,
+    /// Sessions that are members and lost their connection.
+    pub(super) detached_count: u32,
+    /// The place up to which everything was handed out here.
+    pub(super) position: Option<(Epoch, Offset)>,
+    /// Users in the channel when this core last asked.
+    pub(super) member_count: u32,
+    /// When the last message was handed out, in milliseconds since the epoch.
+    pub(super) last_message_ms: u64,
+    /// Presence comes in batches from the home.
+    pub(super) is_big: bool,
+    /// The last of its publications that fell out of the journal.
+    pub(super) fallen: Option<Fallen>,
 }
 
-#[derive(Debug, Default)]
-struct Slot {
-    generation: u32,
-    room: Option<Room>,
-}
-
-/// All rooms of a core, by index and by name.
-#[derive(Debug, Default)]
-pub(super) struct Rooms {
-    slots: Vec<Slot>,
-    free: Vec<u32>,
-    by_name: HashTable<u32>,
-}
-
-impl Rooms {
-    pub(super) fn find(&self, channel: &str, placement: &Placement) -> Option<u32> {
-        let is_it = |index: &u32| {
-            self.slots[*index as usize].room.as_ref().is_some_and(|room| &*room.channel == channel)
-        };
-        self.by_name.find(placement.hash(channel), is_it).copied()
+impl Named for Room {
+    fn name(&self) -> &str {
+        &self.channel
     }
+}
 
-    /// The room of a channel, made if this core had none.
-    pub(super) fn find_or_insert(&mut self, channel: &str, placement: &Placement) -> u32 {
-        if let Some(index) = self.find(channel, placement) {
-            return index;
-        }
-        let room = Room {
+impl Room {
+    fn new(channel: &str, placement: &Placement) -> Self {
+        Self {
             channel: ChannelName::from(channel),
             home: placement.home_of_channel(channel),
-            members: Vec::new(),
+            groups: SmallVec::new(),
             waiting_count: 0,
+            detached_count: 0,
+            position: None,
+            member_count: 0,
+            last_message_ms: 0,
+            is_big: false,
+            fallen: None,
+        }
+    }
+
+    /// Adds a session to the list of its form; returns its position there.
+    pub(super) fn list(&mut self, form: FormKey, slot: u32) -> u32 {
+        let group = match self.groups.iter_mut().position(|group| group.form == form) {
+            Some(known) => &mut self.groups[known],
+            None => {
+                self.groups.push(Group { form, members: Vec::new() });
+                self.groups.last_mut().expect("one was pushed")
+            }
         };
-        let index = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot::default());
-            u32::try_from(self.slots.len() - 1).expect("a core has fewer than 2^32 rooms")
-        });
-        self.slots[index as usize].room = Some(room);
-        let slots = &self.slots;
-        self.by_name.insert_unique(placement.hash(channel), index, |index| {
-            placement.hash(slots[*index as usize].room.as_ref().map_or("", |room| &room.channel))
-        });
-        index
+        group.members.push(slot);
+        u32::try_from(group.members.len() - 1).expect("slots are u32")
     }
 
-    /// How many rooms there are, as the table of names has it.
-    pub(super) fn count(&self) -> usize {
-        self.by_name.len()
+    /// Takes a session out of its list; returns the session that stands at its position now, if any.
+    pub(super) fn unlist(&mut self, form: FormKey, position: u32) -> Option<u32> {
+        let at = self.groups.iter().position(|group| group.form == form)?;
+        let members = &mut self.groups[at].members;
+        members.swap_remove(position as usize);
+        let moved = members.get(position as usize).copied();
+        if members.is_empty() {
+            self.groups.swap_remove(at);
+        }
+        moved
     }
 
-    pub(super) fn id(&self, index: u32) -> RoomId {
-        RoomId { index, generation: self.slots[index as usize].generation }
+    /// Every session that is listed.
+    pub(super) fn slots(&self) -> impl Iterator<Item = u32> {
+        self.groups.iter().flat_map(|group| group.members.iter().copied())
     }
 
-    pub(super) fn at_mut(&mut self, index: u32) -> &mut Room {
-        self.slots[index as usize].room.as_mut().expect("a membership names a room that exists")
+    fn is_empty(&self) -> bool {
+        self.groups.is_empty() && self.waiting_count == 0 && self.detached_count == 0
     }
 
-    pub(super) fn at(&self, index: u32) -> &Room {
-        self.slots[index as usize].room.as_ref().expect("a membership names a room that exists")
+    /// Whether somebody here may take up a session that is lost now or later.
+    fn is_resumable(&self) -> bool {
+        self.detached_count > 0 || self.groups.iter().any(|group| group.form.has_cursor)
     }
+}
 
-    /// The room of a letter, unless it was given up since.
-    pub(super) fn get(&self, id: RoomId) -> Option<&Room> {
-        let slot = self.slots.get(id.index as usize)?;
-        if slot.generation == id.generation { slot.room.as_ref() } else { None }
+/// All rooms of a core.
+pub(super) type Rooms = Table<Room>;
+
+impl Rooms {
+    /// The room of a channel, made if this core had none.
+    pub(super) fn find_or_insert(&mut self, channel: &str, placement: &Placement) -> u32 {
+        let known = self.find(channel, placement);
+        known.unwrap_or_else(|| self.insert(Room::new(channel, placement), placement))
     }
 
     /// Forgets a room that nobody is in or waits for. Letters to it are stale from now on.
     pub(super) fn remove_if_empty(&mut self, index: u32, placement: &Placement) {
-        let slot = &mut self.slots[index as usize];
-        let is_empty = |room: &Room| room.members.is_empty() && room.waiting_count == 0;
-        let Some(room) = slot.room.take_if(|room| is_empty(room)) else { return };
-        slot.generation = slot.generation.wrapping_add(1);
-        if let Ok(entry) = self.by_name.find_entry(placement.hash(&room.channel), |entry| *entry == index) {
-            entry.remove();
+        if self.at(index).is_empty() {
+            self.remove(index, placement);
         }
-        self.free.push(index);
     }
 }
 
 impl Shard {
-    /// Hands a message to every local member: the last hop, one copy of the frame for all of them.
-    pub(super) fn hand_out(&mut self, deliver: &Deliver, out: &mut Outputs) {
-        let Some(room) = self.rooms.get(deliver.room) else {
+    /// Hands a publication to every local member: the last hop, one copy of each form for all its readers.
+    pub(super) fn hand_out(&mut self, deliver: Deliver, now: Now, out: &mut Outputs) {
+        let Deliver { room: id, publication } = deliver;
+        let Some(room) = self.rooms.get_mut(id) else {
             return self.metrics.stale_letters.increment();
         };
-        out.broadcast(&deliver.publication.frames, &room.members);
-        out.mark_latency(deliver.publication.received_us);
-        self.metrics.deliveries.add(room.members.len() as u64);
+        if let (Some(offset), Some((_, position))) = (publication.offset, &mut room.position) {
+            *position = offset;
+        }
+        if publication.is_message() {
+            room.last_message_ms = publication.timestamp_ms;
+        }
+        let mut count = 0;
+        for group in &room.groups {
+            count += group.members.len();
+            match publication.frames.get(group.form) {
+                Some(frames) => out.broadcast(frames, &group.members),
+                None => {
+                    // The form came to the channel while the publication was on its way.
+                    let mut frames = Vec::new();
+                    publication.push(&mut frames, group.form, self.run);
+                    self.metrics.encodes.increment();
+                    out.broadcast(&frames, &group.members);
+                }
+            }
+        }
+        out.mark_latency(publication.received_us);
+        self.metrics.deliveries.add(count as u64);
+        self.metrics.delivered[EventClass::of_kind(&publication.kind) as usize].add(count as u64);
+        let on_the_way_us = now.monotonic_us.saturating_sub(publication.received_us);
+        match publication.lane == self.core {
+            true => self.metrics.delivery_local.observe(on_the_way_us),
+            false => self.metrics.delivery_across.observe(on_the_way_us),
+        }
+        let is_resumable = room.is_resumable();
+        if is_resumable && self.limits.keeps_journal() {
+            let target = Target::Room { room: id, lane: publication.lane, seq: publication.seq };
+            self.journal.push(target, publication.memory_bytes(), publication, now.monotonic_ms());
+            self.trim_journal(now);
+        }
+    }
+
+    /// Drops what is too old or too much in the journal. Rooms remember the last of theirs that fell out: whoever got
+    /// it misses nothing of them.
+    pub(super) fn trim_journal(&mut self, now: Now) {
+        let rooms = &mut self.rooms;
+        self.journal.expire(now.monotonic_ms(), |position, entry| {
+            if let Target::Room { room, lane, seq } = entry.target
+                && let Some(room) = rooms.get_mut(room)
+            {
+                room.fallen = Some(Fallen { position, lane, seq });
+            }
+        });
+    }
+
+    /// Hands a volatile event to every local member but one.
+    pub(super) fn hand_note(&mut self, notice: &Notice, out: &mut Outputs) {
+        let Some(room) = self.rooms.get(notice.room) else {
+            return self.metrics.stale_letters.increment();
+        };
+        let delivered = &self.metrics.delivered[notice.note.class as usize];
+        let except = notice.except.filter(|id| self.sessions.is_live(*id)).map_or(UNLISTED, |id| id.slot);
+        for group in &room.groups {
+            let Some(frames) = notice.note.frames_for(group.form.volatile()) else { continue };
+            if group.members.contains(&except) {
+                let others: Vec<u32> = group.members.iter().copied().filter(|slot| *slot != except).collect();
+                delivered.add(others.len() as u64);
+                out.broadcast_volatile(frames, &others, notice.note.key);
+            } else {
+                delivered.add(group.members.len() as u64);
+                out.broadcast_volatile(frames, &group.members, notice.note.key);
+            }
+        }
+    }
+
+    /// The home of a channel sends presence in batches from now on.
+    pub(super) fn note_grown(&mut self, id: RoomId) {
+        if let Some(room) = self.rooms.get_mut(id) {
+            room.is_big = true;
+        }
     }
 }
 
@@ -127,23 +235,29 @@ mod tests {
         rooms.at_mut(index).waiting_count = 1;
         rooms.remove_if_empty(index, &PLACEMENT);
         rooms.at_mut(index).waiting_count = 0;
-        rooms.at_mut(index).members.push(7);
+        rooms.at_mut(index).detached_count = 1;
+        rooms.remove_if_empty(index, &PLACEMENT);
+        rooms.at_mut(index).detached_count = 0;
+        let position = rooms.at_mut(index).list(FormKey::PLAIN, 7);
         rooms.remove_if_empty(index, &PLACEMENT);
         assert_eq!(rooms.find("a", &PLACEMENT), Some(index));
-        rooms.at_mut(index).members.clear();
+        rooms.at_mut(index).unlist(FormKey::PLAIN, position);
         rooms.remove_if_empty(index, &PLACEMENT);
         assert_eq!((rooms.find("a", &PLACEMENT), rooms.count()), (None, 0));
     }
 
     #[test]
-    fn letters_to_a_former_room_do_not_reach_the_next_one_at_its_place() {
-        let mut rooms = Rooms::default();
-        let index = rooms.find_or_insert("a", &PLACEMENT);
-        let former = rooms.id(index);
-        assert!(rooms.get(former).is_some());
-        rooms.remove_if_empty(index, &PLACEMENT);
-        assert_eq!(rooms.find_or_insert("b", &PLACEMENT), index);
-        assert!(rooms.get(former).is_none());
-        assert!(rooms.get(rooms.id(index)).is_some());
+    fn who_takes_a_free_position_is_told() {
+        let mut room = Room::new("a", &PLACEMENT);
+        for slot in [4, 5, 6] {
+            room.list(FormKey::PLAIN, slot);
+        }
+        let other = FormKey { has_cursor: true, ..FormKey::PLAIN };
+        room.list(other, 9);
+        assert_eq!(room.unlist(FormKey::PLAIN, 0), Some(6));
+        assert_eq!(room.unlist(FormKey::PLAIN, 1), None);
+        assert_eq!(room.slots().collect::<Vec<_>>(), [6, 9]);
+        assert_eq!((room.unlist(FormKey::PLAIN, 0), room.unlist(other, 0)), (None, None));
+        assert!(room.is_empty());
     }
 }

@@ -1,20 +1,79 @@
 //! The sessions of one core, by slot, and the rooms that each is in.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::ids::SessionId;
+use protocol::chat::dialect::{Dialect, Spelling};
+use protocol::chat::status::Status;
+
+use super::connect::Rights;
+use crate::ids::{ChannelName, SessionId, UserId};
+use crate::publication::FormKey;
+
+/// Not in a room's list: the session waits for the home's answer, or has lost its connection.
+pub(super) const UNLISTED: u32 = u32::MAX;
+
+/// Which of a core's sessions one is, counted from the first. It stays the same when the session is taken up on
+/// another connection, and its public ids are made of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Origin(pub(super) NonZeroU64);
+
+/// The spellings of a channel's name under which a session has joined it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Spellings(u8);
+
+impl Spellings {
+    pub(super) const fn of(spelling: Spelling) -> Self {
+        Self(1 << spelling as u8)
+    }
+
+    pub(super) fn add(&mut self, spelling: Spelling) {
+        self.0 |= Self::of(spelling).0;
+    }
+
+    pub(super) fn remove(&mut self, spelling: Spelling) {
+        self.0 &= !Self::of(spelling).0;
+    }
+
+    pub(super) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The one that events are written in: one frame serves both, and bare names are the rule.
+    pub(super) const fn preferred(self) -> Spelling {
+        if self.0 & Self::of(Spelling::Bare).0 != 0 { Spelling::Bare } else { Spelling::Prefixed }
+    }
+}
 
 /// A session's place in one room.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Membership {
     /// Index of the room.
     pub(super) room: u32,
-    /// Where the session stands in the room's list, once it is a member.
-    pub(super) position: Option<u32>,
-    /// Which of the session's joins led here.
+    /// Where the session stands in the room's list of its form, or [`UNLISTED`].
+    pub(super) position: u32,
+    /// Which of the core's joins led here.
     pub(super) ticket: u32,
+    /// How events of the room are written for the session.
+    pub(super) form: FormKey,
+    /// How the session wrote the name.
+    pub(super) spellings: Spellings,
+    /// The home has answered.
+    pub(super) is_member: bool,
+    /// The session said that its user types, and has not said yet that it stopped everywhere.
+    pub(super) types: bool,
+    /// The place in the core's journal from which on events of the room are the session's.
+    pub(super) journal_start: u64,
+}
+
+/// A join that waits for somebody outside to allow it.
+#[derive(Debug)]
+pub(super) struct Asking {
+    /// Which of the core's joins it is.
+    pub(super) ticket: u32,
+    pub(super) channel: ChannelName,
 }
 
 /// One connected session.
@@ -22,8 +81,6 @@ pub(super) struct Membership {
 pub(super) struct Session {
     /// Index of the user.
     pub(super) user: u32,
-    /// Joins so far.
-    pub(super) ticket: u32,
     /// One entry a channel, at most `channels_per_session_max`.
     pub(super) memberships: SmallVec<[Membership; 1]>,
     /// When the token ends, monotonic milliseconds; `u64::MAX` if it is not to be watched.
@@ -32,6 +89,21 @@ pub(super) struct Session {
     pub(super) looked_at_ms: u64,
     /// Display name, if the token has one.
     pub(super) name: Option<Arc<str>>,
+    /// What the token allows beyond what everybody may.
+    pub(super) rights: Option<Arc<Rights>>,
+    pub(super) origin: Origin,
+    /// What the session itself said of its user, if anything.
+    pub(super) said: Option<Status>,
+    /// The names of events that it reads, once it is known.
+    pub(super) dialect: Option<Dialect>,
+    /// Durable events carry a cursor, from which the session can resume.
+    pub(super) has_cursor: bool,
+    /// Joins that wait for somebody outside to allow them.
+    pub(super) asking: Vec<Asking>,
+    /// Users whose presence it follows, in the order of their ids.
+    pub(super) followed: Vec<UserId>,
+    /// The last place in the core's journal of what was for this session alone; 0 if there was nothing.
+    pub(super) apart_end: u64,
 }
 
 impl Session {
@@ -42,12 +114,23 @@ impl Session {
     pub(super) fn membership_mut(&mut self, room: u32) -> Option<&mut Membership> {
         self.memberships.iter_mut().find(|membership| membership.room == room)
     }
+
+    /// The names of events that it reads.
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect.unwrap_or(Dialect::Primary)
+    }
+
+    /// Whether a join has no answer yet: then a resumed session could be missing a channel that its client
+    /// believes to be in.
+    pub(super) fn is_joining(&self) -> bool {
+        !self.asking.is_empty() || self.memberships.iter().any(|membership| !membership.is_member)
+    }
 }
 
 #[derive(Debug, Default)]
 struct Slot {
     generation: u32,
-    session: Option<Session>,
+    session: Option<Box<Session>>,
 }
 
 /// All sessions of a core. The slots are the shell's: it numbers connections, we follow.
@@ -68,20 +151,38 @@ impl Sessions {
 
     pub(super) fn get(&self, id: SessionId) -> Option<&Session> {
         let slot = self.slots.get(id.slot as usize)?;
-        if slot.generation == id.generation { slot.session.as_ref() } else { None }
+        if slot.generation == id.generation { slot.session.as_deref() } else { None }
     }
 
     pub(super) fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
         let slot = self.slots.get_mut(id.slot as usize)?;
-        if slot.generation == id.generation { slot.session.as_mut() } else { None }
+        if slot.generation == id.generation { slot.session.as_deref_mut() } else { None }
     }
 
-    /// The session that stands in a slot now, for slots taken from a room's list.
+    /// The session that stands in a slot now, for slots taken from a list of live sessions.
+    pub(super) fn at(&self, slot: u32) -> Option<&Session> {
+        self.slots.get(slot as usize)?.session.as_deref()
+    }
+
+    /// As [`at`](Self::at), to be changed.
     pub(super) fn at_mut(&mut self, slot: u32) -> Option<&mut Session> {
-        self.slots.get_mut(slot as usize)?.session.as_mut()
+        self.slots.get_mut(slot as usize)?.session.as_deref_mut()
     }
 
-    pub(super) fn insert(&mut self, id: SessionId, session: Session) {
+    /// The id of the session that stands in a slot now.
+    pub(super) fn id_at(&self, slot: u32) -> SessionId {
+        SessionId { slot, generation: self.slots[slot as usize].generation }
+    }
+
+    /// Every session with its id.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (SessionId, &Session)> {
+        let numbered = (0..).zip(&self.slots);
+        numbered.filter_map(|(slot, of)| {
+            Some((SessionId { slot, generation: of.generation }, of.session.as_deref()?))
+        })
+    }
+
+    pub(super) fn insert(&mut self, id: SessionId, session: Box<Session>) {
         let index = id.slot as usize;
         if self.slots.len() <= index {
             self.slots.resize_with(index + 1, Slot::default);
@@ -91,7 +192,7 @@ impl Sessions {
         self.live_count += 1;
     }
 
-    pub(super) fn remove(&mut self, id: SessionId) -> Option<Session> {
+    pub(super) fn remove(&mut self, id: SessionId) -> Option<Box<Session>> {
         self.get(id)?;
         self.live_count -= 1;
         self.slots[id.slot as usize].session.take()
@@ -102,15 +203,22 @@ impl Sessions {
 mod tests {
     use super::*;
 
-    fn session() -> Session {
-        Session {
+    fn session() -> Box<Session> {
+        Box::new(Session {
             user: 0,
-            ticket: 0,
             memberships: SmallVec::new(),
             expires_at_ms: u64::MAX,
             looked_at_ms: u64::MAX,
             name: None,
-        }
+            rights: None,
+            origin: Origin(NonZeroU64::MIN),
+            said: None,
+            dialect: None,
+            has_cursor: false,
+            asking: Vec::new(),
+            followed: Vec::new(),
+            apart_end: 0,
+        })
     }
 
     #[test]
@@ -131,7 +239,20 @@ mod tests {
     #[should_panic(expected = "a slot is given out only when its session is gone")]
     fn a_slot_in_use_is_not_given_out() {
         let mut sessions = Sessions::default();
-        sessions.insert(SessionId { slot: 0, generation: 0 }, session());
+        let id = SessionId { slot: 0, generation: 0 };
+        sessions.insert(id, session());
         sessions.insert(SessionId { slot: 0, generation: 1 }, session());
+    }
+
+    #[test]
+    fn bare_names_are_preferred_while_they_are_used() {
+        let mut spellings = Spellings::of(Spelling::Prefixed);
+        assert_eq!(spellings.preferred(), Spelling::Prefixed);
+        spellings.add(Spelling::Bare);
+        assert_eq!(spellings.preferred(), Spelling::Bare);
+        spellings.remove(Spelling::Bare);
+        assert_eq!(spellings.preferred(), Spelling::Prefixed);
+        spellings.remove(Spelling::Prefixed);
+        assert!(spellings.is_empty());
     }
 }
