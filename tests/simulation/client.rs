@@ -1,9 +1,16 @@
-//! A user's device: whether it is connected, and what it writes. What it reads is in `heard`.
+//! A user's device: whether it is connected, what it writes, and what it remembers of what it got. What it reads is in
+//! `heard`.
+
+mod memory;
 
 use std::collections::VecDeque;
 
+use protocol::chat::dialect::Dialect;
+use protocol::chat::status::Status;
 use protocol::codes::ErrorCode;
 use serde_json::{Value, json};
+
+pub(crate) use memory::{Cursor, Memory, Place, Slip};
 
 /// A session's place in the node: which core, which slot, and the how-manieth session there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,11 +35,43 @@ pub(crate) struct Packet {
 pub(crate) enum Intent {
     Join {
         channel: String,
+        manner: Manner,
+        since: Option<Since>,
     },
     Leave {
         channel: String,
+        manner: Manner,
     },
     Send(Draft),
+    /// A reaction or a read receipt, with the name of its event.
+    Remark {
+        event: &'static str,
+        draft: Draft,
+    },
+    Type {
+        channel: String,
+        thread: Option<&'static str>,
+        is_typing: bool,
+    },
+    /// The outer none leaves the custom status as it is, the inner one takes it away.
+    Say {
+        status: Status,
+        custom: Option<Option<String>>,
+    },
+    Follow {
+        users: Vec<&'static str>,
+    },
+    Unfollow {
+        users: Vec<&'static str>,
+    },
+    Look {
+        users: Vec<&'static str>,
+    },
+    Sync {
+        channel: String,
+        since: Option<Since>,
+        limit: usize,
+    },
     Ping {
         timestamp: Option<Value>,
     },
@@ -48,7 +87,22 @@ pub(crate) enum Intent {
     },
 }
 
-/// A message that a client wants to send.
+/// Which of the two events for joining and leaving, and which spelling of the name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Manner {
+    pub(crate) is_prefixed: bool,
+    pub(crate) by_room_name: bool,
+}
+
+/// What a client says that it has already.
+#[derive(Clone, Debug)]
+pub(crate) enum Since {
+    Position { epoch: String, offset: u64 },
+    Message(String),
+    Time(u64),
+}
+
+/// A publication that a client wants to send.
 #[derive(Clone, Debug)]
 pub(crate) struct Draft {
     pub(crate) channel: String,
@@ -67,8 +121,14 @@ pub(crate) enum Line {
         core: usize,
     },
     Connected(Seat),
-    /// Gone; its core has not noticed yet.
-    Leaving(Seat),
+}
+
+/// A connection that its device has given up, and of whose end its core has not heard yet.
+#[derive(Debug)]
+pub(crate) struct Stump {
+    pub(crate) seat: Seat,
+    /// What the node still reads of it.
+    pub(crate) pipe: VecDeque<Packet>,
 }
 
 /// One device.
@@ -76,24 +136,45 @@ pub(crate) enum Line {
 pub(crate) struct Device {
     /// Index of its user.
     pub(crate) user: usize,
+    pub(crate) dialect: Option<Dialect>,
+    pub(crate) takes_cursor: bool,
     pub(crate) line: Line,
     /// What the node has not read yet.
     pub(crate) pipe: VecDeque<Packet>,
+    pub(crate) stumps: Vec<Stump>,
+    pub(crate) memory: Memory,
     acks: u64,
 }
 
 impl Device {
-    pub(crate) fn new(user: usize) -> Self {
-        Self { user, line: Line::Away, pipe: VecDeque::new(), acks: 0 }
+    pub(crate) fn new(user: usize, dialect: Option<Dialect>, takes_cursor: bool) -> Self {
+        Self {
+            user,
+            dialect,
+            takes_cursor,
+            line: Line::Away,
+            pipe: VecDeque::new(),
+            stumps: Vec::new(),
+            memory: Memory::default(),
+            acks: 0,
+        }
     }
 
-    /// The core that has something to do with this device.
-    pub(crate) fn core(&self) -> Option<usize> {
+    /// Whether the device itself has something for a core.
+    pub(crate) fn is_ready(&self, core: usize) -> bool {
         match self.line {
-            Line::Away => None,
-            Line::Arriving { core } => Some(core),
-            Line::Connected(seat) | Line::Leaving(seat) => Some(seat.core),
+            Line::Away => false,
+            Line::Arriving { core: arriving } => arriving == core,
+            Line::Connected(seat) => seat.core == core && !self.pipe.is_empty(),
         }
+    }
+
+    /// Gives up the connection; the node reads `read_count` more packets of it.
+    pub(crate) fn hang_up(&mut self, seat: Seat, read_count: usize) {
+        let mut pipe = std::mem::take(&mut self.pipe);
+        pipe.truncate(read_count);
+        self.stumps.push(Stump { seat, pipe });
+        self.line = Line::Away;
     }
 
     /// Writes an event; `wants_ack` gives it the next acknowledgement id.
@@ -124,10 +205,11 @@ pub(crate) fn send_text(
 }
 
 /// Events that are wrong in themselves, with what is to be answered.
-pub(crate) const INVALID: [(&str, Intent); 11] = [
+pub(crate) const INVALID: [(&str, Intent); 13] = [
     wrong(r#"["channel:join"]"#, "channel:join", None),
     wrong(r#"["channel:join",5]"#, "channel:join", None),
     wrong(r#"["channel:join",{"channelId":7}]"#, "channel:join", None),
+    wrong(r#"["room:join",{"roomName":""}]"#, "room:join", None),
     wrong(r#"["channel:leave",{"channelId":"channel:"}]"#, "channel:leave", None),
     wrong(r#"["channel:join",{"channelId":"a","channelId":"b"}]"#, "channel:join", None),
     wrong(r#"["message:send",{"content":"nowhere"}]"#, "message:send", None),
@@ -138,6 +220,7 @@ pub(crate) const INVALID: [(&str, Intent); 11] = [
         "message:send",
         Some("x"),
     ),
+    wrong(r#"["presence:update",{"status":"gone"}]"#, "presence:update", None),
     unknown(r#"["nonsense",{"channelId":"general"}]"#, "nonsense"),
     unknown("[7]", ""),
 ];

@@ -1,43 +1,30 @@
 //! Whether the runs came to the places where mistakes like to be: a simulation that never congests proves nothing about
-//! congestion.
+//! congestion, and one in which nobody comes back nothing about coming back.
 
-/// How often a run came to the places where mistakes like to be.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Coverage {
-    pub(crate) held_letters: u64,
-    pub(crate) voided_joins: u64,
-    pub(crate) retries: u64,
-    pub(crate) busy_retries: u64,
-    pub(crate) stale_letters: u64,
-    pub(crate) deliveries: u64,
-    pub(crate) refused_joins: u64,
-    pub(crate) wall_clock_jumps: u64,
-    pub(crate) slots_reused: u64,
+/// Makes the counters, their sum over many runs, and their names from one list.
+macro_rules! coverage {
+    ($($count:ident),* $(,)?) => {
+        /// How often a run came to the places where mistakes like to be.
+        #[derive(Clone, Copy, Debug, Default)]
+        pub(crate) struct Coverage {
+            $(pub(crate) $count: u64,)*
+        }
+
+        impl Coverage {
+            pub(crate) fn add(&mut self, other: Self) {
+                $(self.$count += other.$count;)*
+            }
+
+            /// A place that no run came to.
+            pub(crate) fn unreached(self) -> Option<&'static str> {
+                [$((stringify!($count), self.$count),)*].into_iter().find(|(_, count)| *count == 0).map(|(name, _)| name)
+            }
+        }
+    };
 }
 
-impl Coverage {
-    pub(crate) fn add(&mut self, mut other: Self) {
-        for ((_, sum), (_, more)) in self.counts_mut().into_iter().zip(other.counts_mut()) {
-            *sum += *more;
-        }
-    }
-
-    /// A place that no run came to.
-    pub(crate) fn unreached(mut self) -> Option<&'static str> {
-        self.counts_mut().into_iter().find(|(_, count)| **count == 0).map(|(name, _)| name)
-    }
-
-    fn counts_mut(&mut self) -> [(&'static str, &mut u64); 9] {
-        [
-            ("held letters", &mut self.held_letters),
-            ("voided joins", &mut self.voided_joins),
-            ("retries", &mut self.retries),
-            ("busy retries", &mut self.busy_retries),
-            ("stale letters", &mut self.stale_letters),
-            ("deliveries", &mut self.deliveries),
-            ("refused joins", &mut self.refused_joins),
-            ("wall clock jumps", &mut self.wall_clock_jumps),
-            ("slots reused", &mut self.slots_reused),
-        ]
-    }
+coverage! {
+    held_letters, voided_joins, retries, busy_retries, stale_letters, deliveries, refused_joins, wall_clock_jumps,
+    slots_reused, frames_lost, old_cursors, foreign_pids, resumes, resumes_refused, replayed, missed, lost, recovered,
+    recovered_not, evicted, revocations, late_verdicts, limited, typing_heard, presence_heard, hidden_users,
 }

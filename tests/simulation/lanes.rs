@@ -20,7 +20,7 @@ struct Lane {
 #[derive(Debug)]
 pub(crate) struct Lanes {
     core_count: usize,
-    letters_max: usize,
+    pub(crate) letters_max: usize,
     lanes: Vec<Lane>,
     /// Letters that ever found their lane full.
     pub(crate) held_count: u64,
@@ -46,7 +46,7 @@ impl Lanes {
             lane.held.push_back(letter);
             self.held_count += 1;
         }
-        faults.disturb(&mut lane.letters);
+        faults.disturb(&mut lane.letters, to.index());
     }
 
     /// Takes the next letter of a lane; one that was held moves up.

@@ -5,10 +5,10 @@
 use std::sync::Arc;
 
 use core_shards::{
-    CoreId, Event, Holdings, Identity, Limits, MailClass, Now, Outputs, Placement, SessionId, Shard,
-    ShardMetrics, metrics::Counter, outputs::Arena,
+    ChannelName, CoreId, Ending, Event, Holdings, Identity, Limits, Mail, MailClass, Newcomer, Now, Outputs,
+    Placement, Question, SessionId, Shard, ShardMetrics, UserId, Verdict, metrics::Counter, outputs::Arena,
 };
-use protocol::codes::ErrorCode;
+use protocol::codes::{CloseReason, ErrorCode};
 use protocol::json::Validator;
 
 use crate::client::{Packet, Seat};
@@ -16,16 +16,21 @@ use crate::faults::{Fault, Faults};
 use crate::lanes::Lanes;
 
 /// Bytes of frames that one input may lead to with the few users and short names of a simulation.
-const INPUT_BYTES_MAX: usize = 32 * 1024;
+const INPUT_BYTES_MAX: usize = 256 * 1024;
+
+/// Letters that one input may lead to: the end of many sessions at once is the most.
+const INPUT_LETTERS_MAX: usize = 1_000;
 
 /// One thing that happens to a core.
 #[derive(Debug)]
 pub(crate) enum Input<'a> {
-    Connect(Seat, Identity),
+    Connect(Seat, Newcomer),
     Packet(Seat, &'a Packet),
     Refresh(Seat, Result<Identity, (ErrorCode, &'static str)>, Option<u64>),
-    Disconnect(Seat),
-    Letter { from: usize, class: MailClass },
+    Disconnect(Seat, Ending),
+    Letter(Mail, usize),
+    Verdict(Question, Verdict),
+    Revocation(Option<UserId>, Option<ChannelName>),
     Time,
 }
 
@@ -36,10 +41,12 @@ impl Input<'_> {
             Self::Connect(..) => 0,
             Self::Packet(..) => 1,
             Self::Refresh(..) => 2,
-            Self::Disconnect(_) => 3,
-            Self::Letter { class: MailClass::Request, .. } => 4,
-            Self::Letter { class: MailClass::Result, .. } => 5,
+            Self::Disconnect(..) => 3,
+            Self::Letter(letter, _) if letter.class() == MailClass::Request => 4,
+            Self::Letter(..) => 5,
             Self::Time => 6,
+            Self::Verdict(..) => 7,
+            Self::Revocation(..) => 8,
         }
     }
 }
@@ -51,6 +58,14 @@ pub(crate) struct Delivered {
     pub(crate) frames: Vec<u8>,
     /// A broadcast to the members of a room.
     pub(crate) is_shared: bool,
+}
+
+/// What one input made a shard do, mail aside.
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
+    pub(crate) delivered: Vec<Delivered>,
+    pub(crate) closes: Vec<(SessionId, CloseReason)>,
+    pub(crate) questions: Vec<Question>,
 }
 
 #[derive(Debug)]
@@ -93,7 +108,7 @@ impl Node {
             faults: Faults::new(fault, seed),
             placement,
             validator: Validator::new(),
-            letters_per_input_max: limits.channels_per_session_max.max(core_count.into()),
+            letters_per_input_max: 0,
         }
     }
 
@@ -115,6 +130,12 @@ impl Node {
         [MailClass::Request, MailClass::Result].iter().all(|class| self.lanes.held_by(core, *class) == 0)
     }
 
+    /// Whether a core wants to be woken by now.
+    pub(crate) fn is_due(&mut self, core: usize, now: Now) -> bool {
+        let deadline_ms = self.cores[core].shard.next_deadline_ms();
+        deadline_ms.is_some_and(|deadline_ms| deadline_ms <= now.monotonic_ms()) && !self.faults.oversleeps()
+    }
+
     /// Gives an input to a core, posts the mail that follows and returns the frames in order.
     /// `live_slots` are the slots of the core that have a session.
     pub(crate) fn handle(
@@ -123,12 +144,13 @@ impl Node {
         input: Input<'_>,
         live_slots: &[u32],
         now: Now,
-    ) -> Result<Vec<Delivered>, String> {
-        let sender = if let Input::Letter { from, .. } = input { from } else { core };
+    ) -> Result<Effects, String> {
+        let sender = if let Input::Letter(_, from) = input { from } else { core };
         let sender = self.cores[sender].id;
+        let is_result = matches!(&input, Input::Letter(letter, _) if letter.class() == MailClass::Result);
         let Core { shard, outputs, .. } = &mut self.cores[core];
         match input {
-            Input::Connect(seat, identity) => shard.handle_connect(session(seat), identity, now, outputs),
+            Input::Connect(seat, newcomer) => shard.handle_connect(session(seat), newcomer, now, outputs),
             Input::Packet(seat, packet) => {
                 let arguments = self.validator.check(&packet.text).map_err(|error| error.to_string())?;
                 let event = Event { arguments, ack: packet.ack, attachments: &packet.attachments };
@@ -137,18 +159,18 @@ impl Node {
             Input::Refresh(seat, verdict, ack) => {
                 shard.handle_refresh(session(seat), verdict, ack, now, outputs);
             }
-            Input::Disconnect(seat) => shard.handle_disconnect(session(seat), now, outputs),
-            Input::Letter { from, class } => {
-                let letter = self.lanes.take(from, core, class).ok_or("a letter that was seen is gone")?;
-                shard.handle_mail(sender, letter, now, outputs);
-            }
+            Input::Disconnect(seat, ending) => shard.handle_disconnect(session(seat), ending, now, outputs),
+            Input::Letter(letter, _) => shard.handle_mail(sender, letter, now, outputs),
+            Input::Verdict(question, verdict) => shard.handle_verdict(question, &verdict, now, outputs),
+            Input::Revocation(user, channel) => shard.handle_revocation(user, channel, now, outputs),
             Input::Time => shard.handle_time(now, outputs),
         }
-        self.carry_out(core, live_slots)
+        self.carry_out(core, live_slots, is_result)
     }
 
-    fn carry_out(&mut self, core: usize, live_slots: &[u32]) -> Result<Vec<Delivered>, String> {
-        let outputs = &mut self.cores[core].outputs;
+    fn carry_out(&mut self, core: usize, live_slots: &[u32], is_result: bool) -> Result<Effects, String> {
+        let Core { shard, outputs, .. } = &mut self.cores[core];
+        let questions = shard.take_questions();
         let mut deliveries = Vec::new();
         outputs.take_deliveries(|frame, slots| deliveries.push((frame, slots.to_vec())));
         let delivered = |(frame, slots)| Delivered {
@@ -156,40 +178,34 @@ impl Node {
             frames: outputs.bytes(frame).to_vec(),
             is_shared: frame.arena == Arena::Shared,
         };
-        let mut frames: Vec<Delivered> = deliveries.into_iter().map(delivered).collect();
+        let mut delivered: Vec<Delivered> = deliveries.into_iter().map(delivered).collect();
         if outputs.arena_bytes() > INPUT_BYTES_MAX {
             return Err(format!("{} bytes of frames from one input", outputs.arena_bytes()));
         }
         outputs.clear_frames();
         outputs.take_latency_marks();
-        if let Some((_, reason)) = outputs.take_closes().next() {
-            return Err(format!("a session is closed for no reason: {reason:?}"));
-        }
+        let closes = outputs.take_closes().collect();
         let letters: Vec<_> = outputs.take_mail().collect();
-        if letters.len() > self.letters_per_input_max {
+        if is_result && !letters.is_empty() {
+            return Err(format!("a result begot {letters:?}"));
+        }
+        if letters.len() > INPUT_LETTERS_MAX {
             return Err(format!("{} letters from one input", letters.len()));
         }
+        self.letters_per_input_max = self.letters_per_input_max.max(letters.len());
         for (to, letter) in letters {
             self.lanes.post(core, to, letter, &mut self.faults);
         }
-        self.lanes.check(2 * self.letters_per_input_max + self.core_count())?;
-        self.faults.distort(&mut frames, live_slots);
-        Ok(frames)
+        // Answers to questions that wait in full lanes are requests, too, and held beside what one input begot.
+        let asked_max = self.core_count() * (1 + self.lanes.letters_max);
+        self.lanes.check(2 * self.letters_per_input_max + asked_max)?;
+        self.faults.distort(&mut delivered, live_slots);
+        Ok(Effects { delivered, closes, questions })
     }
 
     /// What all cores keep.
-    pub(crate) fn holdings(&self) -> Holdings {
-        let sum = |count: fn(&Holdings) -> usize| {
-            self.cores.iter().map(|core| count(&core.shard.holdings())).sum::<usize>()
-        };
-        Holdings {
-            sessions: sum(|held| held.sessions),
-            users: sum(|held| held.users),
-            rooms: sum(|held| held.rooms),
-            homes: sum(|held| held.homes),
-            receipts: sum(|held| held.receipts),
-            deadlines: sum(|held| held.deadlines),
-        }
+    pub(crate) fn holdings(&self) -> Vec<Holdings> {
+        self.cores.iter().map(|core| core.shard.holdings()).collect()
     }
 
     /// A metric, summed over the cores as the scrape does.

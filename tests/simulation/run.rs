@@ -1,19 +1,18 @@
 //! One run: a seed, the node that it makes, and everything that happens until everybody is gone again.
 
+mod inputs;
+mod rest;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
-use core_shards::{Identity, MailClass, Now, UserId};
-use protocol::codes::ErrorCode;
+use core_shards::{MailClass, Now, Question};
 
-use crate::client::{Device, Intent, Line, Packet, Seat};
+use crate::client::{Device, Line};
 use crate::coverage::Coverage;
 use crate::faults::Fault;
-use crate::heard::hear;
-use crate::model::publications::RETRY_RECOGNISED_MS;
 use crate::model::{Checked, Model};
 use crate::node::{Input, Node};
-use crate::schedule::{Schedule, Step, USERS, display_name};
+use crate::schedule::{Schedule, Step};
 use crate::slots::Slots;
 use crate::trace::Trace;
 
@@ -36,8 +35,16 @@ pub(crate) struct Outcome {
 /// Something that a core could take next.
 #[derive(Clone, Copy, Debug)]
 enum Source {
-    Letter { from: usize, class: MailClass },
+    Letter {
+        from: usize,
+        class: MailClass,
+    },
     Device(usize),
+    /// What is left of a connection that its device gave up.
+    Stump {
+        device: usize,
+        stump: usize,
+    },
 }
 
 struct World {
@@ -46,6 +53,8 @@ struct World {
     model: Model,
     devices: Vec<Device>,
     slots: Slots,
+    /// What somebody outside was asked and has not answered.
+    questions: Vec<Question>,
     now: Now,
     trace: Trace,
     coverage: Coverage,
@@ -53,18 +62,19 @@ struct World {
 
 /// Runs a seed, with a fault planted or without.
 pub(crate) fn run(seed: u64, fault: Option<Fault>, is_traced: bool) -> Outcome {
-    let schedule = Schedule::new(seed, fault.is_some());
+    let mut schedule = Schedule::new(seed, fault.is_some());
     let now = Now { monotonic_us: 5_000_000, unix_ms: 1_772_359_201_000 };
     let node = Node::new(schedule.core_count, schedule.letters_max, &schedule.limits, seed, fault, now);
-    let model = Model::new(schedule.limits.clone(), now);
-    let devices =
-        (0..schedule.device_count).map(|number| Device::new(number % schedule.user_count)).collect();
+    let model = Model::new(schedule.limits.clone(), node.placement, now);
+    let users = (0..schedule.device_count).map(|number| number % schedule.user_count);
+    let devices = users.collect::<Vec<_>>().into_iter().map(|user| schedule.device(user)).collect();
     let mut world = World {
         schedule,
         node,
         model,
         devices,
         slots: Slots::default(),
+        questions: Vec::new(),
         now,
         trace: Trace::new(is_traced),
         coverage: Coverage::default(),
@@ -86,23 +96,29 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
 
 impl World {
     fn live(&mut self) -> Checked {
-        for _ in 0..self.schedule.random.usize(1..=PHASES_MAX) {
+        for phase in 0..self.schedule.random.usize(1..=PHASES_MAX) {
+            self.run_dry()?;
+            self.schedule.is_calm = phase > 0 && self.schedule.chance(1, 2);
+            (self.node.faults.is_calm, self.model.is_calm) = (self.schedule.is_calm, self.schedule.is_calm);
             for _ in 0..self.schedule.random.usize(20..PHASE_STEPS_MAX) {
                 self.step()?;
             }
             self.become_quiet()?;
+            (self.node.faults.is_calm, self.model.is_calm) = (false, false);
             self.ask_when_quiet()?;
             self.sleep()?;
         }
         for device in 0..self.devices.len() {
             self.hang_up(device);
         }
-        self.become_quiet()
+        self.become_quiet()?;
+        self.forget_everything()
     }
 
     fn step(&mut self) -> Checked {
         match self.schedule.step() {
             Step::Act => self.act(),
+            Step::Receive => self.receive(),
             Step::Turn => {
                 let core = self.schedule.choose(self.node.core_count());
                 self.turn(core)?;
@@ -112,6 +128,8 @@ impl World {
                 let core = self.schedule.choose(self.node.core_count());
                 self.look_at_clock(core)?;
             }
+            Step::Decide => self.decide()?,
+            Step::Revoke => self.revoke()?,
         }
         Ok(())
     }
@@ -119,28 +137,46 @@ impl World {
     fn act(&mut self) {
         let index = self.schedule.choose(self.devices.len());
         let device = &mut self.devices[index];
-        let line = device.line;
-        match line {
-            Line::Away if self.schedule.chance(1, 2) => {
-                let core = self.node.placement.home_of_user(USERS[device.user]).index();
-                device.line = Line::Arriving { core };
-            }
-            Line::Connected(_) if self.schedule.act(device) => self.hang_up(index),
-            _ => {}
+        let is_connected = matches!(device.line, Line::Connected(_));
+        if is_connected && self.schedule.act(device) {
+            self.hang_up(index);
+        } else if device.line == Line::Away && self.schedule.random.bool() {
+            device.line = Line::Arriving { core: self.node.home_of(device.user) };
         }
     }
 
-    /// The device goes away. What it wrote last is read first, or never.
+    /// Some of what is on its way to a device arrives.
+    fn receive(&mut self) {
+        let index = self.schedule.choose(self.devices.len());
+        let device = &mut self.devices[index];
+        if let Line::Connected(seat) = device.line {
+            let count = self.schedule.random.usize(0..=self.model.on_their_way(seat));
+            self.model.receive(seat, count, &mut device.memory);
+            if self.schedule.chance(1, 6) {
+                device.memory.remember();
+            }
+        }
+    }
+
+    /// The connection of a device breaks: of what is on its way to the device some arrives, of what the device wrote
+    /// last some is read.
     fn hang_up(&mut self, index: usize) {
         let device = &mut self.devices[index];
         match device.line {
             Line::Connected(seat) => {
-                device.line = Line::Leaving(seat);
-                let read = self.schedule.random.usize(0..=device.pipe.len());
-                device.pipe.truncate(read);
+                let on_their_way = self.model.on_their_way(seat);
+                let count = match self.schedule.random.bool() {
+                    true => on_their_way,
+                    false => self.schedule.random.usize(0..=on_their_way),
+                };
+                self.coverage.frames_lost += (on_their_way - count) as u64;
+                self.model.receive(seat, count, &mut device.memory);
+                self.model.cut(seat);
+                let read_count = self.schedule.random.usize(0..=device.pipe.len());
+                device.hang_up(seat, read_count);
             }
             Line::Arriving { .. } => device.line = Line::Away,
-            _ => {}
+            Line::Away => {}
         }
         self.trace.note(|| format!("device {index} hangs up"));
     }
@@ -173,8 +209,9 @@ impl World {
             }
             has_worked = true;
             match sources[self.schedule.choose(sources.len())] {
-                Source::Letter { from, class } => self.give(core, Input::Letter { from, class })?,
+                Source::Letter { from, class } => self.open(core, from, class)?,
                 Source::Device(device) => self.serve(device)?,
+                Source::Stump { device, stump } => self.serve_stump(device, stump)?,
             }
         }
         Ok(has_worked)
@@ -190,147 +227,17 @@ impl World {
             }
         }
         if self.node.takes_packets(core) {
-            let is_ready = |device: &Device| {
-                device.core() == Some(core)
-                    && !(matches!(device.line, Line::Connected(_)) && device.pipe.is_empty())
-            };
-            let ready = self.devices.iter().enumerate().filter(|(_, device)| is_ready(device));
-            let ready: Vec<_> = ready.map(|(index, _)| Source::Device(index)).collect();
+            let mut ready = Vec::new();
+            for (index, device) in self.devices.iter().enumerate() {
+                let stumps = device.stumps.iter().enumerate().filter(|(_, stump)| stump.seat.core == core);
+                ready.extend(stumps.map(|(stump, _)| Source::Stump { device: index, stump }));
+                ready.extend(device.is_ready(core).then_some(Source::Device(index)));
+            }
             if self.schedule.are_sockets_first && !ready.is_empty() {
                 return ready;
             }
             sources.extend(ready);
         }
         sources
-    }
-
-    /// A device's core takes the next thing from its socket.
-    fn serve(&mut self, index: usize) -> Checked {
-        let device = &mut self.devices[index];
-        let user = device.user;
-        match device.line {
-            Line::Away => Ok(()),
-            Line::Arriving { core } => {
-                let seat = self.slots.take(core);
-                self.coverage.slots_reused += u64::from(seat.generation > 0);
-                self.devices[index].line = Line::Connected(seat);
-                self.model.connect(seat, USERS[user]);
-                self.give(core, Input::Connect(seat, identity(USERS[user])))
-            }
-            Line::Connected(seat) | Line::Leaving(seat) => match device.pipe.pop_front() {
-                Some(packet) => self.read(seat, user, &packet),
-                None => {
-                    device.line = Line::Away;
-                    self.slots.release(seat);
-                    self.model.disconnect(seat);
-                    self.give(seat.core, Input::Disconnect(seat))
-                }
-            },
-        }
-    }
-
-    fn read(&mut self, seat: Seat, user: usize, packet: &Packet) -> Checked {
-        self.model.packet(seat, packet);
-        let Intent::Refresh { is_same_user } = packet.intent else {
-            return self.give(seat.core, Input::Packet(seat, packet));
-        };
-        let verdict = match is_same_user {
-            true => Ok(identity(USERS[user])),
-            false if self.schedule.random.bool() => Ok(identity("somebody else")),
-            false => Err((ErrorCode::AuthenticationFailed, "no token of ours")),
-        };
-        self.give(seat.core, Input::Refresh(seat, verdict, packet.ack))
-    }
-
-    /// One input for one core, and everything that its sessions hear of it.
-    fn give(&mut self, core: usize, input: Input<'_>) -> Checked {
-        self.trace.input(core, &input);
-        let live_slots = self.slots.taken(core);
-        let was_struck = self.node.faults.struck.is_some();
-        let effects = self.node.handle(core, input, &live_slots, self.now)?;
-        if let Some(struck) = self.node.faults.struck.as_ref().filter(|_| !was_struck) {
-            self.trace.note(|| format!("the fault strikes: {struck}"));
-        }
-        for delivered in effects {
-            self.trace.frames(core, &delivered);
-            let packets = hear(&delivered.frames)?;
-            for slot in delivered.slots {
-                let Some(seat) = self.slots.seat(core, slot) else {
-                    return Err(format!("slot {slot} of core {core} is free and is sent {packets:?}"));
-                };
-                for heard in &packets {
-                    self.model.hear(seat, heard)?;
-                }
-            }
-        }
-        self.model.input_is_over()
-    }
-
-    /// Lets everything run dry, in random order, and checks what must hold then.
-    fn become_quiet(&mut self) -> Checked {
-        loop {
-            let first = self.schedule.choose(self.node.core_count());
-            let mut has_worked = false;
-            for offset in 0..self.node.core_count() {
-                has_worked |= self.turn((first + offset) % self.node.core_count())?;
-            }
-            if has_worked {
-                continue;
-            }
-            let waits = |device: &Device| !matches!(device.line, Line::Connected(_) | Line::Away);
-            if !self.node.lanes.is_empty() || self.devices.iter().any(waits) {
-                return Err("the cores wait for each other".to_owned());
-            }
-            self.trace.note(|| "quiet".to_owned());
-            return self.model.check_quiet(&self.node);
-        }
-    }
-
-    /// A member of each channel joins again and must be told exactly what the reference knows.
-    fn ask_when_quiet(&mut self) -> Checked {
-        self.model.begin_quiet();
-        for (seat, channel) in self.model.one_member_each() {
-            let asking = self.devices.iter_mut().find(|device| device.line == Line::Connected(seat));
-            if let Some(device) = asking {
-                self.schedule.join_channel(device, &channel);
-            }
-        }
-        self.become_quiet()?;
-        self.model.end_quiet();
-        Ok(())
-    }
-
-    /// Nothing happens for up to twice the time in which a retry is recognised.
-    fn sleep(&mut self) -> Checked {
-        if self.schedule.chance(2, 3) {
-            return Ok(());
-        }
-        let slept_ms = self.schedule.random.u64(0..2 * RETRY_RECOGNISED_MS);
-        self.advance(slept_ms * 1000, 0);
-        for core in 0..self.node.core_count() {
-            self.look_at_clock(core)?;
-        }
-        Ok(())
-    }
-
-    fn count_coverage(&mut self) {
-        let counts = &self.model.counts;
-        self.coverage.held_letters = self.node.lanes.held_count;
-        self.coverage.voided_joins = counts.voided_joins;
-        self.coverage.retries = counts.retries;
-        self.coverage.busy_retries = counts.busy;
-        self.coverage.deliveries = counts.deliveries;
-        self.coverage.refused_joins = counts.refusals[ErrorCode::MaxRoomsExceeded as usize];
-        self.coverage.stale_letters = self.node.sum(|metrics| &metrics.stale_letters);
-    }
-}
-
-fn identity(user: &str) -> Identity {
-    Identity {
-        user: UserId::from(user),
-        session: None,
-        name: display_name(user).map(Arc::from),
-        roles: Box::new([]),
-        expires_at_unix_ms: None,
     }
 }
