@@ -9,7 +9,10 @@
 //! One [`core::Core`] per thread holds everything; [`core::Core::turn`] is the only meeting point of
 //! tasks and state. Nothing of the state is held across an await.
 
+mod answers;
 pub mod application;
+mod backlog;
+mod budget;
 mod clock;
 pub mod core;
 mod echo;
@@ -17,11 +20,15 @@ mod egress;
 mod heartbeat;
 mod http;
 mod ingest;
+mod joining;
 mod link;
 mod listen;
 mod mailbox;
+mod meter;
 pub mod metrics;
+mod pings;
 mod polling;
+pub mod postbox;
 mod requests;
 pub mod settings;
 mod state;
@@ -29,5 +36,6 @@ pub mod threads;
 mod upgrade;
 mod websocket;
 
-pub use application::{Application, Incoming, Opening, Payload, Step};
+pub use application::{Application, Incoming, Opening, Payload, Reply, Step};
+pub use postbox::Postbox;
 pub use settings::{Settings, Surface, SurfaceKind};

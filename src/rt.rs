@@ -11,6 +11,7 @@
 //! - timers cost 640 bytes: one [`sleep`] per core drives a wheel;
 //! - remote wakes are not coalesced: a [`Doorbell`] takes its waker out, so it rings once per drain.
 
+mod descriptors;
 mod doorbell;
 mod driver;
 mod listener;
@@ -26,9 +27,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+pub use descriptors::raise_descriptor_limit;
 pub use doorbell::Doorbell;
 pub use driver::{Driver, DriverChoice, DriverPreference, choose_driver};
-pub use listener::{Listener, bind};
+pub use listener::{Listener, bind, find_free};
 pub use local::{Either, Latch, LocalNotify, WaitList, race};
 pub use socket::Socket;
 pub use yielding::Yield;

@@ -1,8 +1,14 @@
-//! What a node promises to whoever connects to it, well-meaning or not: the real binary, raw sockets. The driver is
-//! the one that `REALTIME_IO_DRIVER` names.
+//! What a node promises to whoever connects to it, well-meaning or not: the real binary, raw sockets, and where
+//! the chat node does not show it a small application on the same engine. The driver is the one that `REALTIME_IO_DRIVER` names.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a promise that was broken ends the test")]
 
+#[path = "node/answers.rs"]
+mod answers;
+#[path = "node/bodies.rs"]
+mod bodies;
+#[path = "node/desk.rs"]
+mod desk;
 #[path = "node/fairness.rs"]
 mod fairness;
 #[path = "node/holdings.rs"]
@@ -11,6 +17,8 @@ mod holdings;
 mod hostile;
 #[path = "node/http.rs"]
 mod http;
+#[path = "node/metrics.rs"]
+mod metrics;
 #[path = "node/moving.rs"]
 mod moving;
 #[path = "node/polling.rs"]

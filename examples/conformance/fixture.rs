@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
+use core_shards::outputs::Ticket;
 use core_shards::{CoreId, MailClass, Now, Outputs, SessionId};
 use protocol::codes::CloseReason;
 use protocol::http::Request;
@@ -11,7 +12,7 @@ use protocol::json::Json;
 use protocol::socket_io::Kind;
 use protocol::websocket::frame::{Opcode, push_frame};
 use realtime::engine::application::{Message, NotAdmitted};
-use realtime::engine::{Application, Incoming, Opening, Payload, Step};
+use realtime::engine::{Application, Incoming, Opening, Payload, Reply, Step};
 
 use super::arguments::Arguments;
 use super::handshake::Handshake;
@@ -257,11 +258,12 @@ const fn reason_name(reason: CloseReason) -> &'static str {
         }
         CloseReason::PingTimeout => "ping timeout",
         CloseReason::ProtocolViolation => PARSE_ERROR,
-        CloseReason::ServerDisconnect | CloseReason::TokenExpired => "forced close",
+        CloseReason::ServerDisconnect | CloseReason::TokenExpired | CloseReason::Evicted => "forced close",
         CloseReason::ShuttingDown => "server shutting down",
         CloseReason::InvalidText
         | CloseReason::PayloadTooLarge
         | CloseReason::SlowReader
+        | CloseReason::TooManyPings
         | CloseReason::Panicked => "transport error",
     }
 }
@@ -377,12 +379,13 @@ impl Application for Fixture {
         &mut self,
         request: &Request<'_>,
         _: &[u8],
+        _: Ticket,
         _: Now,
         _: &mut Outputs<Never>,
-    ) -> Response {
-        match request.path {
+    ) -> Reply {
+        Reply::Now(match request.path {
             "/readyz" => Response::text(200, "ready"),
             _ => Response::text(404, "the surfaces are /socket.io/, /engine.io/ and /echo"),
-        }
+        })
     }
 }

@@ -2,12 +2,17 @@
 
 use std::borrow::Cow;
 
+use core_shards::outputs::Ticket;
 use core_shards::{CoreId, MailClass, Now, Outputs, SessionId};
 use protocol::codes::CloseReason;
 use protocol::http::Request;
 use protocol::http::response::Response;
 use protocol::json::Json;
 use protocol::socket_io::Kind;
+
+use super::settings::STRANGER_BODY_BYTES_MAX;
+#[cfg(doc)]
+use super::settings::USER_AGENT_BYTES_MAX;
 
 /// What a session wanted when its Engine.IO handshake came in.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +21,10 @@ pub struct Opening {
     pub surface: usize,
     /// The query string, undecoded.
     pub query: String,
+    /// The beginning of its `User-Agent`, at most [`USER_AGENT_BYTES_MAX`] bytes.
+    pub user_agent: Option<String>,
+    /// Whether it named the origin of a page, or pretended to.
+    pub has_origin: bool,
     /// The request's headers, if [`Settings::keeps_headers`](super::Settings) says so.
     pub headers: Vec<(String, String)>,
     /// Whether it began as a WebSocket.
@@ -77,6 +86,15 @@ pub enum Step<Passport> {
     Move(CoreId, Passport),
     /// It is closed, after what was sent to it has been written.
     Close(CloseReason),
+}
+
+/// What a request that is none of Engine.IO's is answered with.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// This, at once.
+    Now(Response),
+    /// What [`Outputs::answer`] gives for the request's ticket, in this turn or in a later one.
+    Later,
 }
 
 /// A refusal of an Engine.IO handshake, before anything was opened.
@@ -168,12 +186,39 @@ pub trait Application: Sized + 'static {
     /// When time should be handled next, in monotonic milliseconds.
     fn next_deadline_ms(&self) -> Option<u64>;
 
-    /// An HTTP request to a path that is none of the surfaces.
+    /// First parts of the paths, with their slash, by which requests to none of the surfaces are counted; at most
+    /// 14. Every other path counts as one more.
+    const ROUTES: &'static [&'static str] = &[];
+
+    /// Called once a second, so that gauges can be brought up to date that would cost too much otherwise.
+    fn measure(&self) {}
+
+    /// How many bytes the body of an HTTP request to a path that is none of the surfaces may have, asked before it is read. More than the engine's
+    /// `max_payload` are never taken.
+    ///
+    /// The answer is for whoever the request's headers prove to come from; a stranger gets the default.
+    fn body_bytes_max(&mut self, request: &Request<'_>) -> usize {
+        let _ = request;
+        STRANGER_BODY_BYTES_MAX
+    }
+
+    /// An HTTP request to a path that is none of the surfaces. Its `ticket` is for [`Outputs::answer`], on this core,
+    /// if the answer is to come later.
+    ///
+    /// A request that could not wait, because too many do, is told so behind the application's back: what it asked
+    /// for may have happened all the same, as with every answer that is lost on its way.
     fn handle_request(
         &mut self,
         request: &Request<'_>,
         body: &[u8],
+        ticket: Ticket,
         now: Now,
         out: &mut Outputs<Self::Mail>,
-    ) -> Response;
+    ) -> Reply;
+
+    /// Nobody waits for this answer any more: the client has gone, it took longer than
+    /// [`ANSWER_TIMEOUT_MS`](super::settings::ANSWER_TIMEOUT_MS), too many wait, or the node is going down.
+    fn handle_abandoned(&mut self, ticket: Ticket, now: Now, out: &mut Outputs<Self::Mail>) {
+        let _ = (ticket, now, out);
+    }
 }

@@ -5,19 +5,23 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use core_shards::CoreId;
-use protocol::socket_io::Assembler;
 
 use super::application::Application;
+use super::budget::HalfReceived;
 use super::core::Core;
 use super::mailbox::{Arrival, ArrivalTransport, Letter, Visit};
+use super::meter::Meter;
 use super::settings::{FLUSH_SOCKETS_MAX, LETTERS_PER_TURN_MAX};
 use super::state::Deadline;
 use super::{http, requests, upgrade, websocket};
-use crate::rt::{self, Socket, Yield};
+use crate::rt::{self, Either, Socket, Yield};
 
-/// Fires deadlines. Woken by the one timer of the core, or when an earlier deadline is set; ends with the core.
+/// Fires deadlines. Woken by the one timer of the core, or when an earlier deadline is set; ends with the core, whose
+/// last deadlines cut those off that do not go.
 pub(super) async fn run_clock<A: Application>(core: Rc<Core<A>>) {
-    while !core.stopping.is_set() {
+    let mut meter = Meter::new(&core);
+    meter.measure(&core);
+    loop {
         let now_ms = core.shared.now().monotonic_ms();
         let next_ms = core.turn(|state, _| {
             let next = [state.wheel.next_deadline_ms(), state.app.next_deadline_ms()];
@@ -26,30 +30,39 @@ pub(super) async fn run_clock<A: Application>(core: Rc<Core<A>>) {
         core.sleeping_until_ms.set(next_ms.unwrap_or(u64::MAX));
         let wait =
             Duration::from_millis(next_ms.unwrap_or(u64::MAX).saturating_sub(now_ms).min(LONGEST_SLEEP_MS));
-        rt::race(rt::race(rt::sleep(wait), core.earlier_deadline.notified()), core.stopping.wait()).await;
-        tick(&core);
+        let wakes_us = core.shared.now().monotonic_us + wait.as_micros() as u64;
+        let woken = rt::race(rt::sleep(wait), core.earlier_deadline.notified()).await;
+        if matches!(woken, Either::Left(())) {
+            core.metrics.lag.observe(core.shared.now().monotonic_us.saturating_sub(wakes_us));
+        }
+        if tick(&core) {
+            meter.measure(&core);
+        }
     }
 }
 
 /// No deadline is further away than this, and the kernel's timers take no `u64::MAX`.
 const LONGEST_SLEEP_MS: u64 = 60_000;
 
-fn tick<A: Application>(core: &Rc<Core<A>>) {
+/// Handles what is due. Returns whether the core is to be measured.
+fn tick<A: Application>(core: &Rc<Core<A>>) -> bool {
     core.turn(|state, now| {
-        let mut due = Vec::new();
+        let (mut due, mut is_measured) = (Vec::new(), false);
         state.wheel.expire(now.monotonic_ms(), |_, deadline| due.push(deadline));
         for deadline in due {
             match deadline {
                 Deadline::Watch(place) if core.check_watch(place, now) => {
                     state.wheel.arm(Core::<A>::next_watch_ms(now), deadline);
                 }
+                Deadline::Measure => is_measured = true,
                 _ => state.deadline(deadline, now),
             }
         }
         if state.app.next_deadline_ms().is_some_and(|next| next <= now.monotonic_ms()) {
             state.app.handle_time(now, &mut state.out);
         }
-    });
+        is_measured
+    })
 }
 
 /// Writes and mails what the turns of this round left behind: it was woken by the first of them, and
@@ -155,7 +168,7 @@ fn take_in<A: Application>(core: &Rc<Core<A>>, arrival: Arrival<A::Passport>) {
             let Ok(socket) = Socket::new(fd) else { return core.shared.give_place_back() };
             let socket = Rc::new(socket);
             let id = core.turn(|state, now| state.arrive_websocket(socket.clone(), surface, passport, now));
-            websocket::serve(core, socket, id, surface, rest, Assembler::new());
+            websocket::serve(core, socket, id, surface, rest, HalfReceived::default());
         }
         ArrivalTransport::Polling { sid, is_upgrading, backlog, rest } => {
             let id = core

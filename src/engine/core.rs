@@ -12,9 +12,11 @@ use protocol::codes::CloseReason;
 use protocol::json::Validator;
 
 use super::application::Application;
+use super::budget::Budget;
 use super::egress;
 use super::mailbox::{Letter, Mailbox, PostOffice};
 use super::metrics::{EngineMetrics, Rejection};
+use super::postbox::Postbox;
 use super::settings::{READ_BUFFER_BYTES, SHARE_BYTES_MAX, Settings};
 use super::state::{Deadline, State};
 use super::threads;
@@ -49,6 +51,16 @@ impl<A: Application> Shared<A> {
     /// How many cores there are.
     pub fn core_count(&self) -> u16 {
         u16::try_from(self.office.len()).expect("a node has fewer than 65,536 cores")
+    }
+
+    /// A way to the cores for threads that are none.
+    pub fn postbox(&self) -> Postbox<A> {
+        Postbox::new(self.office.clone())
+    }
+
+    /// Letters in a core's mailbox that it has not taken out yet: requests and results.
+    pub fn mailbox_depths(&self, core: CoreId) -> (usize, usize) {
+        self.office[core.index()].depths()
     }
 
     /// The time, for one turn.
@@ -86,6 +98,7 @@ pub struct Core<A: Application> {
     pub shared: Arc<Shared<A>>,
     pub(super) mailbox: Mailbox<A>,
     pub(super) metrics: Arc<EngineMetrics>,
+    pub(super) budget: Rc<Budget>,
     state: RefCell<State<A>>,
     validator: RefCell<Validator>,
     read_buffer: Cell<Option<Box<[u8]>>>,
@@ -153,6 +166,7 @@ impl<A: Application> Core<A> {
         Self {
             id,
             mailbox,
+            budget: Budget::new(shared.metrics[id.index()].clone()),
             metrics: shared.metrics[id.index()].clone(),
             shared,
             state: RefCell::new(state),

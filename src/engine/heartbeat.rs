@@ -12,6 +12,8 @@ pub(super) struct Heartbeat {
     heard_ms: u32,
     /// When the last ping was due, or the next one is.
     ping_ms: u32,
+    /// By how much later than it was due the last ping was sent.
+    late_ms: u16,
     is_awaiting_pong: bool,
 }
 
@@ -48,10 +50,17 @@ impl Heartbeat {
         self.is_awaiting_pong = true;
         let late_ms = wrapped(now_ms).wrapping_sub(self.ping_ms);
         if late_ms <= timeout_ms / LATENESS_SHARE {
+            self.late_ms = u16::try_from(late_ms).unwrap_or(u16::MAX);
             return now_ms + u64::from(timeout_ms - late_ms);
         }
-        self.ping_ms = wrapped(now_ms);
+        (self.ping_ms, self.late_ms) = (wrapped(now_ms), 0);
         now_ms + u64::from(timeout_ms)
+    }
+
+    /// How long the pong took that comes now, in milliseconds, if one was expected.
+    pub(super) fn round_trip_ms(&self, now_ms: u64) -> Option<u64> {
+        let since_due_ms = wrapped(now_ms).wrapping_sub(self.ping_ms);
+        self.is_awaiting_pong.then(|| u64::from(since_due_ms.saturating_sub(u32::from(self.late_ms))))
     }
 
     /// A pong came. `true` if one was expected: then the next ping is to be planned.
@@ -70,8 +79,8 @@ impl Heartbeat {
     }
 }
 
-/// Milliseconds as a heartbeat keeps them.
-fn wrapped(now_ms: u64) -> u32 {
+/// Milliseconds as a session keeps them.
+pub(super) fn wrapped(now_ms: u64) -> u32 {
     (now_ms & u64::from(u32::MAX)) as u32
 }
 
@@ -114,6 +123,16 @@ mod tests {
         assert_eq!(heartbeat.pulse(500, 200), Pulse::Gone);
         heartbeat.hear(301);
         assert_eq!(heartbeat.pulse(500, 200), Pulse::Busy);
+    }
+
+    #[test]
+    fn a_round_trip_begins_when_the_ping_was_sent() {
+        for (late_ms, start_ms) in [(0, 0), (25, 7), (90, 0), (25, u64::from(u32::MAX) - 310)] {
+            let (mut heartbeat, _) = pinged(start_ms, late_ms);
+            assert_eq!(heartbeat.round_trip_ms(start_ms + 300 + late_ms + 42), Some(42), "{late_ms} ms late");
+            heartbeat.pong();
+            assert_eq!(heartbeat.round_trip_ms(start_ms + 400), None);
+        }
     }
 
     #[test]

@@ -5,16 +5,19 @@ use std::io;
 use std::rc::Rc;
 
 use core_shards::CoreId;
+use protocol::codes::CloseReason;
 use protocol::http::body::BodyReader;
 use protocol::http::head::{HeadLimits, Method, Request};
 use protocol::http::response::{CONTINUE, Response, push_response};
 use protocol::http::{Framing, HttpError, parse_head};
 use protocol::websocket::handshake::{self, Upgrade};
 
+use super::answers::busy;
 use super::application::Application;
+use super::budget::Bill;
 use super::core::{Core, WatchGuard};
 use super::mailbox::{Letter, Visit};
-use super::metrics::Rejection;
+use super::metrics::{Carrier, ROUTE_OTHER, ROUTE_SURFACE, Rejection, RequestMetrics, route_of};
 use super::requests::{self, Outcome};
 use super::settings::{KEEP_ALIVE_MS, LINGER_MS, REQUEST_SHARE_BYTES, REQUEST_TIMEOUT_MS};
 use super::websocket::{self, drained};
@@ -51,13 +54,22 @@ enum Next<A: Application> {
 }
 
 /// A request's body, and what came behind it.
-#[derive(Default)]
-struct Body {
-    bytes: Vec<u8>,
+pub(super) struct Body {
+    /// The body.
+    pub(super) bytes: Vec<u8>,
     /// Bytes of the buffer that belong to it.
     buffered_bytes: usize,
     /// What was read behind its end.
     surplus: Vec<u8>,
+    bill: Bill,
+}
+
+impl Body {
+    /// Brings the bill up to date.
+    fn settle(&mut self) -> Result<(), Refused> {
+        let bytes = self.bytes.capacity() + self.surplus.capacity();
+        if self.bill.set(bytes) { Ok(()) } else { Err(Refused::Busy) }
+    }
 }
 
 impl<A: Application> Connection<A> {
@@ -115,7 +127,7 @@ impl<A: Application> Connection<A> {
     /// Handles one request. Returns what to do next, how many buffered bytes it used, and what was
     /// read behind it.
     async fn answer(&self, request: &Request<'_>) -> (Next<A>, usize, Vec<u8>) {
-        self.core.metrics.requests.increment();
+        let _answering = Answering::new(self, request);
         self.core.count_share(REQUEST_SHARE_BYTES);
         let used = request.head_bytes;
         let settings = &self.core.shared.settings;
@@ -127,41 +139,66 @@ impl<A: Application> Connection<A> {
         if let Some(core) = requests::elsewhere(self, request) {
             return (Next::HandOver(core), 0, Vec::new());
         }
-        let body = match self.read_body(request).await {
+        let mut body = match self.read_body(request).await {
             Ok(body) => body,
-            Err(Refused::Http(error)) => {
-                self.core.metrics.reject(Rejection::BadRequest);
-                requests::body_refused(self, request, error);
-                let response = error_response(error).with_all(settings.cors.headers(origin));
-                let _ = self.write(&response, false, false).await;
+            Err(refused) => {
+                self.refuse_body(request, refused).await;
                 return (Next::Close, used, Vec::new());
             }
-            Err(Refused::Lost) => return (Next::Close, used, Vec::new()),
         };
         self.watch.set(None);
         while self.core.is_congested() {
             self.core.room.next().await;
         }
-        let outcome = requests::handle(self, request, &body.bytes).await;
+        let (used, surplus) = (used + body.buffered_bytes, std::mem::take(&mut body.surplus));
+        let outcome = requests::handle(self, request, body).await;
         self.watch.set(Some(REQUEST_TIMEOUT_MS));
         let next = match outcome {
             Outcome::Respond(response) => {
                 self.respond(request, response.with_all(settings.cors.headers(origin))).await
             }
             Outcome::Refuse(response) => {
+                self.count(request, response.status);
                 let _ = self.write(&response.with_all(settings.cors.headers(origin)), false, false).await;
                 Next::Close
             }
             Outcome::HandOver(core) => return (Next::HandOver(core), 0, Vec::new()),
-            Outcome::WebSocket(upgrade, purpose) => Next::WebSocket(upgrade, purpose),
+            Outcome::WebSocket(upgrade, purpose) => {
+                self.count(request, SWITCHING_PROTOCOLS);
+                Next::WebSocket(upgrade, purpose)
+            }
             Outcome::Close => Next::Close,
         };
-        (next, used + body.buffered_bytes, body.surplus)
+        (next, used, surplus)
+    }
+
+    /// Answers a request whose body was not read.
+    async fn refuse_body(&self, request: &Request<'_>, refused: Refused) {
+        let (rejection, reason, response) = match refused {
+            Refused::Http(error) if error.status() == 413 => {
+                (Rejection::BadRequest, CloseReason::PayloadTooLarge, error_response(error))
+            }
+            Refused::Http(error) => {
+                (Rejection::BadRequest, CloseReason::ProtocolViolation, error_response(error))
+            }
+            Refused::Busy => (
+                Rejection::Busy,
+                CloseReason::PayloadTooLarge,
+                busy("too many large requests arrive at the same time"),
+            ),
+            Refused::Lost => return,
+        };
+        self.core.metrics.reject(rejection);
+        requests::body_refused(self, request, reason);
+        self.count(request, response.status);
+        let cors = self.core.shared.settings.cors.headers(request.header("origin"));
+        let _ = self.write(&response.with_all(cors), false, false).await;
     }
 
     async fn respond(&self, request: &Request<'_>, response: Response) -> Next<A> {
         let keep_alive = request.keep_alive && !self.core.stopping.is_set();
         let is_head = request.method == Method::Head;
+        self.count(request, response.status);
         match self.write(&response, keep_alive, is_head).await {
             Ok(()) if keep_alive => Next::Continue,
             _ => Next::Close,
@@ -171,14 +208,20 @@ impl<A: Application> Connection<A> {
     /// Reads the request's body, which may be in the buffer already. Bounded, by the payload limit if it
     /// is for a session; a declared length over the bound is refused before anything is read.
     async fn read_body(&self, request: &Request<'_>) -> Result<Body, Refused> {
+        let mut body = Body {
+            bytes: Vec::new(),
+            buffered_bytes: 0,
+            surplus: Vec::new(),
+            bill: Bill::new(&self.core.budget),
+        };
         if matches!(request.framing, Framing::None) {
-            return Ok(Body::default());
+            return Ok(body);
         }
         let bytes_max = requests::body_bytes_max(self, request);
         let mut reader = BodyReader::new(request.framing, bytes_max).map_err(Refused::Http)?;
-        let mut body = Body::default();
         let buffered = &self.buffer[request.head_bytes..];
         body.buffered_bytes = reader.feed(buffered, &mut body.bytes).map_err(Refused::Http)?;
+        body.settle()?;
         if request.expects_continue && !reader.is_complete() {
             write_all(&self.socket, CONTINUE).await.map_err(|_| Refused::Lost)?;
         }
@@ -187,19 +230,33 @@ impl<A: Application> Connection<A> {
             self.watch.set(Some(REQUEST_TIMEOUT_MS));
             let used = reader.feed(&more, &mut body.bytes).map_err(Refused::Http)?;
             body.surplus.extend_from_slice(&more[used..]);
+            body.settle()?;
         }
         Ok(body)
     }
 
     async fn refuse(&self, error: HttpError) -> Next<A> {
         self.core.metrics.reject(Rejection::BadRequest);
+        self.core.metrics.requests.count(ROUTE_OTHER, None, error.status());
         let _ = self.write(&error_response(error), false, false).await;
         Next::Close
+    }
+
+    fn count(&self, request: &Request<'_>, status: u16) {
+        self.core.metrics.requests.count(self.route(request), Some(request.method), status);
+    }
+
+    fn route(&self, request: &Request<'_>) -> usize {
+        match self.core.shared.settings.surface(request.path) {
+            Some(_) => ROUTE_SURFACE,
+            None => route_of(request.path, A::ROUTES),
+        }
     }
 
     async fn write(&self, response: &Response, keep_alive: bool, is_head: bool) -> io::Result<()> {
         let mut bytes = Vec::new();
         push_response(&mut bytes, response, keep_alive, is_head);
+        self.core.metrics.bytes_out[Carrier::Http as usize].add(bytes.len() as u64);
         write_all(&self.socket, &bytes).await?;
         if !keep_alive {
             self.socket.shutdown_write();
@@ -245,9 +302,43 @@ impl<A: Application> Connection<A> {
     }
 }
 
+/// The status of a request that becomes a WebSocket.
+const SWITCHING_PROTOCOLS: u16 = 101;
+
+/// A request that is being answered. Dropping it says that it is over, whatever came of it.
+struct Answering<'a, A: Application> {
+    connection: &'a Connection<A>,
+    /// When it began, in microseconds, if its duration counts.
+    began_us: Option<u64>,
+}
+
+impl<'a, A: Application> Answering<'a, A> {
+    fn new(connection: &'a Connection<A>, request: &Request<'_>) -> Self {
+        let core = &connection.core;
+        core.metrics.requests.in_flight.increment();
+        let is_timed = connection.route(request) != ROUTE_SURFACE;
+        Self { connection, began_us: is_timed.then(|| core.shared.now().monotonic_us) }
+    }
+}
+
+impl<A: Application> Drop for Answering<'_, A> {
+    fn drop(&mut self) {
+        let core = &self.connection.core;
+        let metrics: &RequestMetrics = &core.metrics.requests;
+        metrics.in_flight.take(1);
+        if let Some(began_us) = self.began_us {
+            metrics.duration.observe(core.shared.now().monotonic_us.saturating_sub(began_us));
+        }
+    }
+}
+
 /// Why a body was not read.
 enum Refused {
+    /// It is not HTTP as we accept it, or too long.
     Http(HttpError),
+    /// There is no room for it.
+    Busy,
+    /// The client has gone.
     Lost,
 }
 
@@ -271,7 +362,7 @@ pub(super) async fn read_some<A: Application>(core: &Rc<Core<A>>, socket: &Socke
         match read {
             Ok(bytes) if bytes.is_empty() => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(bytes) => {
-                core.metrics.bytes_in.add(bytes.len() as u64);
+                core.metrics.bytes_in[Carrier::Http as usize].add(bytes.len() as u64);
                 core.count_share(bytes.len());
                 return Ok(bytes);
             }

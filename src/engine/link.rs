@@ -4,7 +4,9 @@ use std::rc::Rc;
 
 use core_shards::{CoreId, FrameRef, SessionId};
 
+use super::backlog::Backlog;
 use super::heartbeat::Heartbeat;
+use super::joining::Joining;
 use super::polling::Polling;
 use crate::rt::Socket;
 
@@ -46,19 +48,12 @@ pub(super) struct Pending {
     pub(super) more: (u32, u32),
 }
 
-/// Bytes that the socket did not take, or that wait for a poll. Whole frames but for a first one that is partly written.
-#[derive(Debug, Default)]
-pub(super) struct Backlog {
-    /// The bytes.
-    pub(super) bytes: Vec<u8>,
-}
-
 /// One slot.
 #[derive(Debug)]
 pub(super) struct Link {
     generation: u32,
     pub(super) surface: u8,
-    pub(super) is_joined: bool,
+    pub(super) joining: Joining,
     pub(super) transport: Transport,
     pub(super) pending: Option<Pending>,
     pub(super) backlog: Option<Box<Backlog>>,
@@ -79,7 +74,7 @@ impl Links {
             self.links.push(Link {
                 generation: 0,
                 surface: 0,
-                is_joined: false,
+                joining: Joining::default(),
                 transport: Transport::Free,
                 pending: None,
                 backlog: None,
@@ -90,7 +85,7 @@ impl Links {
         let link = &mut self.links[slot as usize];
         link.transport = transport;
         link.surface = surface;
-        link.is_joined = false;
+        link.joining = Joining::default();
         link.heartbeat = Heartbeat::begin(now_ms);
         SessionId { slot, generation: link.generation }
     }

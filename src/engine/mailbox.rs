@@ -4,6 +4,8 @@
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use core_shards::limits::MAILBOX_LETTERS_MAX;
 use core_shards::{CoreId, MailClass};
@@ -124,6 +126,34 @@ pub(super) struct Slot<A: Application> {
     requests: Sender<(CoreId, Letter<A>)>,
     results: Sender<(CoreId, Letter<A>)>,
     pub(super) doorbell: Doorbell,
+    /// The core has ended: nobody reads any more.
+    is_closed: AtomicBool,
+}
+
+impl<A: Application> Slot<A> {
+    /// Puts a letter in, rings, and comes back with it if there is no room for so long or nobody to read it.
+    pub(super) fn put(&self, from: CoreId, letter: Letter<A>, patience: Duration) -> Result<(), Letter<A>> {
+        if self.is_closed.load(Ordering::Acquire) {
+            return Err(letter);
+        }
+        let lane = match letter.class() {
+            MailClass::Request => &self.requests,
+            MailClass::Result => &self.results,
+        };
+        lane.send_timeout((from, letter), patience).map_err(|error| error.into_inner().1)?;
+        self.doorbell.ring();
+        Ok(())
+    }
+
+    /// Letters that wait: requests and results.
+    pub(super) fn depths(&self) -> (usize, usize) {
+        (self.requests.len(), self.results.len())
+    }
+
+    /// Takes no more letters from outside: the core has ended.
+    pub(super) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+    }
 }
 
 /// The sending ends of all mailboxes.
@@ -136,7 +166,12 @@ pub(super) fn mailboxes<A: Application>(core_count: u16) -> (PostOffice<A>, Vec<
     for _ in 0..core_count {
         let (requests, requests_end) = bounded(MAILBOX_LETTERS_MAX);
         let (results, results_end) = bounded(MAILBOX_LETTERS_MAX);
-        slots.push(Slot { requests, results, doorbell: Doorbell::default() });
+        slots.push(Slot {
+            requests,
+            results,
+            doorbell: Doorbell::default(),
+            is_closed: AtomicBool::new(false),
+        });
         boxes.push(Mailbox { requests: requests_end, results: results_end });
     }
     (slots.into(), boxes)

@@ -1,31 +1,24 @@
 //! Counters of one core's sockets and turns. One core writes, the scrape sums.
 
-use core_shards::metrics::Counter;
+mod requests;
+
+use core_shards::metrics::{Counter, Histogram, Microseconds};
 use protocol::codes::CloseReason;
 
-/// Upper bounds of the latency histogram's buckets, in microseconds.
-pub const LATENCY_BOUNDS_US: [u64; 14] =
-    [50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000];
+pub use requests::{METHODS, ROUTE_OTHER, ROUTE_SURFACE, ROUTES_MAX, RequestMetrics, STATUSES, route_of};
 
-/// Counts by upper bound; the last bucket has none.
-#[derive(Debug, Default)]
-pub struct Histogram {
-    buckets: [Counter; LATENCY_BOUNDS_US.len() + 1],
-    sum_us: Counter,
+/// What bytes came and went over.
+#[derive(Clone, Copy, Debug)]
+pub enum Carrier {
+    /// WebSockets.
+    WebSocket,
+    /// HTTP requests and their answers, polling and pages alike.
+    Http,
 }
 
-impl Histogram {
-    /// Counts one observation.
-    pub fn observe(&self, microseconds: u64) {
-        let bucket = LATENCY_BOUNDS_US.partition_point(|bound| *bound < microseconds);
-        self.buckets[bucket].increment();
-        self.sum_us.add(microseconds);
-    }
-
-    /// The counts, not cumulated, and the sum in microseconds.
-    pub fn snapshot(&self) -> ([u64; LATENCY_BOUNDS_US.len() + 1], u64) {
-        (std::array::from_fn(|bucket| self.buckets[bucket].get()), self.sum_us.get())
-    }
+impl Carrier {
+    /// Every carrier with its metric label, in the order of their numbers.
+    pub const ALL: [(Self, &'static str); 2] = [(Self::WebSocket, "websocket"), (Self::Http, "http")];
 }
 
 /// Why a connection or a request was turned away before it had a session.
@@ -43,17 +36,23 @@ pub enum Rejection {
     Descriptors,
     /// The node is going down.
     Draining,
+    /// More would have waited, or been kept, than may.
+    Busy,
+    /// The application did not answer in time.
+    Unanswered,
 }
 
 impl Rejection {
     /// Every rejection with its metric label, in the order of their numbers.
-    pub const ALL: [(Self, &'static str); 6] = [
+    pub const ALL: [(Self, &'static str); 8] = [
         (Self::Capacity, "limit"),
         (Self::Origin, "origin"),
         (Self::BadRequest, "bad_request"),
         (Self::Timeout, "timeout"),
         (Self::Descriptors, "fd"),
         (Self::Draining, "draining"),
+        (Self::Busy, "busy"),
+        (Self::Unanswered, "unanswered"),
     ];
 }
 
@@ -74,18 +73,22 @@ pub struct EngineMetrics {
     pub closed: [Counter; CloseReason::ALL.len()],
     /// Turned away, by [`Rejection`].
     pub rejected: [Counter; Rejection::ALL.len()],
-    /// HTTP requests answered.
-    pub requests: Counter,
-    /// Bytes read from clients.
-    pub bytes_in: Counter,
-    /// Bytes written to sessions.
-    pub bytes_out: Counter,
+    /// HTTP requests.
+    pub requests: RequestMetrics,
+    /// Bytes read from clients, by [`Carrier`].
+    pub bytes_in: [Counter; Carrier::ALL.len()],
+    /// Bytes written to clients, by [`Carrier`].
+    pub bytes_out: [Counter; Carrier::ALL.len()],
     /// Write calls for sessions.
     pub writes: Counter,
     /// Write calls that the socket did not take whole.
     pub blocked_writes: Counter,
+    /// Frames that were replaced by later ones before their slow readers took them.
+    pub coalesced: Counter,
     /// Bytes that wait for clients that do not read (gauge).
     pub queued_bytes: Counter,
+    /// Bytes of requests and messages that have not arrived whole (gauge).
+    pub half_received_bytes: Counter,
     /// Inputs handled.
     pub turns: Counter,
     /// Letters that had to wait for a full mailbox.
@@ -93,7 +96,23 @@ pub struct EngineMetrics {
     /// Connection tasks that panicked.
     pub panics: Counter,
     /// From a message's arrival at the node to the end of the turn that wrote it to a core's sockets.
-    pub latency: Histogram,
+    pub latency: Histogram<Microseconds>,
+    /// From a ping to its pong.
+    pub round_trip: Histogram<Microseconds>,
+    /// By how much the core's clock woke later than it wanted to.
+    pub lag: Histogram<Microseconds>,
+    /// Processor time that the core's thread has used, in microseconds.
+    pub busy_us: Counter,
+    /// Time for which the thread could have run and no processor was free for it, in microseconds.
+    pub delayed_us: Counter,
+    /// How much of the last second, in thousandths, the thread was busy (gauge).
+    pub busy_permille: Counter,
+    /// Tasks of connections (gauge).
+    pub tasks: Counter,
+    /// Deadlines on the core's wheel (gauge).
+    pub deadlines: Counter,
+    /// Letters that wait for full mailboxes (gauge).
+    pub unsent_letters: Counter,
 }
 
 impl EngineMetrics {
@@ -115,13 +134,9 @@ mod tests {
     }
 
     #[test]
-    fn an_observation_counts_in_the_first_bucket_that_holds_it() {
-        let histogram = Histogram::default();
-        for microseconds in [0, 50, 51, 5_000_000, 5_000_001] {
-            histogram.observe(microseconds);
+    fn carriers_stand_in_the_order_of_their_numbers() {
+        for (number, (carrier, label)) in Carrier::ALL.into_iter().enumerate() {
+            assert_eq!(carrier as usize, number, "{label}");
         }
-        let (buckets, sum) = histogram.snapshot();
-        assert_eq!((buckets[0], buckets[1], buckets[13], buckets[14]), (2, 1, 1, 1));
-        assert_eq!(sum, 10_000_102);
     }
 }

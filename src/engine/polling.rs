@@ -1,17 +1,15 @@
 //! The polling side of a session: its secret, the poll that waits for it, the upgrade under way.
 
-use std::cell::RefCell;
-use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
 
 use core_shards::CoreId;
 use protocol::engine_io::payload;
 use protocol::engine_io::sid::Sid;
 use protocol::http::response::Response;
-use protocol::socket_io::Assembler;
 use protocol::websocket::frame::{self, Opcode};
 
+use super::answers::Waiter;
+use super::budget::HalfReceived;
 use super::settings::POLL_RECORDS_MAX;
 
 /// A session that polls.
@@ -22,45 +20,16 @@ pub(super) struct Polling {
     /// Where the session was born, if it moved here: that core passes its requests on to us.
     pub(super) origin: Option<CoreId>,
     /// The request that waits for packets.
-    pub(super) waiter: Option<Rc<PollWaiter>>,
+    pub(super) waiter: Option<Rc<Waiter>>,
     /// A WebSocket has shown its probe and may take over.
     pub(super) is_upgrading: bool,
     /// Binary packets between two requests.
-    pub(super) assembler: Assembler,
+    pub(super) half: HalfReceived,
 }
 
 impl Polling {
     pub(super) fn new(sid: Sid, origin: Option<CoreId>) -> Self {
-        Self { sid, origin, waiter: None, is_upgrading: false, assembler: Assembler::new() }
-    }
-}
-
-/// A poll that waits for its answer.
-#[derive(Debug, Default)]
-pub(super) struct PollWaiter {
-    answer: RefCell<Option<Response>>,
-    waker: RefCell<Option<Waker>>,
-}
-
-impl PollWaiter {
-    /// Gives the answer. The first one counts.
-    pub(super) fn answer(&self, response: Response) {
-        self.answer.borrow_mut().get_or_insert(response);
-        if let Some(waker) = self.waker.borrow_mut().take() {
-            waker.wake();
-        }
-    }
-
-    /// Waits for the answer. May be dropped at any time; the answer stays.
-    pub(super) async fn answered(&self) -> Response {
-        poll_fn(|context| match self.answer.borrow_mut().take() {
-            Some(response) => Poll::Ready(response),
-            None => {
-                *self.waker.borrow_mut() = Some(context.waker().clone());
-                Poll::Pending
-            }
-        })
-        .await
+        Self { sid, origin, waiter: None, is_upgrading: false, half: HalfReceived::default() }
     }
 }
 

@@ -11,7 +11,6 @@ use protocol::engine_io::payload::{Record, SEPARATOR, record};
 use protocol::engine_io::query::{self, Query, Transport};
 use protocol::engine_io::sid::Sid;
 use protocol::engine_io::{ErrorCode, Packet};
-use protocol::http::HttpError;
 use protocol::http::head::{Method, Request};
 use protocol::http::response::Response;
 use protocol::socket_io::Assembler;
@@ -20,14 +19,16 @@ use protocol::websocket::handshake::{self, Upgrade};
 use super::SurfaceKind;
 use super::application::{Application, NotAdmitted, Opening};
 use super::core::{Core, Place};
-use super::http::Connection;
+use super::http::{Body, Connection};
 use super::ingest;
 use super::link::surface_number;
 use super::mailbox::{Letter, Posted};
 use super::metrics::Rejection;
 use super::polling::payload_response;
-use super::settings::{HOPS_MAX, POST_RECORDS_MAX, STRANGER_BODY_BYTES_MAX, UPGRADE_HOLD_MS};
-use super::state::{Flow, Found, NOOP_PACKET, PollStart, refusal};
+use super::settings::{
+    HOPS_MAX, POST_RECORDS_MAX, STRANGER_BODY_BYTES_MAX, UPGRADE_HOLD_MS, USER_AGENT_BYTES_MAX,
+};
+use super::state::{Asked, Flow, Found, NOOP_PACKET, PollStart, refusal};
 use super::websocket::Purpose;
 use crate::rt::{self, Either};
 
@@ -54,26 +55,29 @@ pub(super) fn elsewhere<A: Application>(connection: &Connection<A>, request: &Re
     }
 }
 
-/// How many bytes a request's body may have: few, unless it is for a session that is here.
+/// How many bytes a request's body may have: few, unless it is for a session that is here or the application says
+/// otherwise.
 pub(super) fn body_bytes_max<A: Application>(connection: &Connection<A>, request: &Request<'_>) -> usize {
     let core = &connection.core;
     let found = session_of(connection, request)
         .map(|(sid, surface)| core.turn(|state, now| state.find(&sid, surface, now)));
-    match found {
-        Some(Found::Here(_)) => core.shared.settings.max_payload as usize,
-        _ => STRANGER_BODY_BYTES_MAX.min(core.shared.settings.max_payload as usize),
-    }
+    let bytes_max = match found {
+        Some(Found::Here(_)) => usize::MAX,
+        None if core.shared.settings.surface(request.path).is_none() => {
+            core.turn(|state, _| state.app.body_bytes_max(request))
+        }
+        _ => STRANGER_BODY_BYTES_MAX,
+    };
+    bytes_max.min(core.shared.settings.max_payload as usize)
 }
 
 /// A request's body was refused: a session that sends too much is over, as in Node.
 pub(super) fn body_refused<A: Application>(
     connection: &Connection<A>,
     request: &Request<'_>,
-    error: HttpError,
+    reason: CloseReason,
 ) {
     let Some((sid, surface)) = session_of(connection, request) else { return };
-    let reason =
-        if error.status() == 413 { CloseReason::PayloadTooLarge } else { CloseReason::ProtocolViolation };
     connection.core.turn(|state, now| {
         if let Found::Here(id) = state.find(&sid, surface, now) {
             state.out.close(id, reason);
@@ -92,16 +96,14 @@ fn session_of<A: Application>(connection: &Connection<A>, request: &Request<'_>)
 pub(super) async fn handle<A: Application>(
     connection: &Connection<A>,
     request: &Request<'_>,
-    body: &[u8],
+    body: Body,
 ) -> Outcome<A> {
     let core = &connection.core;
     let Some(surface) = core.shared.settings.surface(request.path) else {
         if core.shared.settings.allows_fault_injection {
             inject_fault(core, request.path);
         }
-        return Outcome::Respond(
-            core.turn(|state, now| state.app.handle_request(request, body, now, &mut state.out)),
-        );
+        return ask(connection, request, body).await;
     };
     if !core.shared.settings.cors.is_allowed(request.header("origin")) {
         core.metrics.reject(Rejection::Origin);
@@ -116,6 +118,25 @@ pub(super) async fn handle<A: Application>(
             Transport::Polling => polling(connection, request, &query, surface, body).await,
             Transport::WebSocket => websocket(core, request, &query, surface).await,
         },
+    }
+}
+
+/// Asks the application, and waits for its answer if that comes later.
+async fn ask<A: Application>(connection: &Connection<A>, request: &Request<'_>, body: Body) -> Outcome<A> {
+    let core = &connection.core;
+    let asked = core.turn(|state, now| state.ask(request, &body.bytes, now));
+    // It is not kept while the request waits.
+    drop(body);
+    let (ticket, waiter) = match asked {
+        Asked::Answered(response) => return Outcome::Respond(response),
+        Asked::Waiting(ticket, waiter) => (ticket, waiter),
+    };
+    match rt::race(waiter.answered(), connection.given_up()).await {
+        Either::Left(response) => Outcome::Respond(response),
+        Either::Right(()) => {
+            core.turn(|state, now| state.abandon_answer(ticket, now));
+            Outcome::Close
+        }
     }
 }
 
@@ -135,7 +156,7 @@ async fn polling<A: Application>(
     request: &Request<'_>,
     query: &Query<'_>,
     surface: usize,
-    body: &[u8],
+    body: Body,
 ) -> Outcome<A> {
     let core = &connection.core;
     let Some(sid) = &query.sid else {
@@ -146,8 +167,11 @@ async fn polling<A: Application>(
     };
     let Some(sid) = Sid::parse(sid) else { return Outcome::Respond(refusal(ErrorCode::SessionUnknown)) };
     match request.method {
-        Method::Get => poll(connection, &sid, surface_number(surface)).await,
-        Method::Post => Outcome::Respond(post(connection, &sid, surface_number(surface), body)),
+        Method::Get => {
+            drop(body);
+            poll(connection, &sid, surface_number(surface)).await
+        }
+        Method::Post => Outcome::Respond(post(connection, &sid, surface_number(surface), &body.bytes)),
         _ => Outcome::Respond(refusal(ErrorCode::BadRequest)),
     }
 }
@@ -243,7 +267,7 @@ fn take_body<A: Application>(core: &Rc<Core<A>>, id: SessionId, surface: u8, bod
 /// Hands on the packets of a payload, one after the other, until the session is over or moves.
 pub(super) fn take_records<A: Application>(core: &Rc<Core<A>>, id: SessionId, surface: u8, records: &str) {
     let kind = core.shared.settings.surfaces[usize::from(surface)].kind;
-    let mut assembler = core.turn(|state, _| state.take_assembler(id));
+    let mut half = core.turn(|state, _| state.take_half_received(id));
     let mut rest = Some(records);
     let mut record_count = 0;
     while let Some(text) = rest {
@@ -253,7 +277,7 @@ pub(super) fn take_records<A: Application>(core: &Rc<Core<A>>, id: SessionId, su
         };
         rest = following;
         record_count += 1;
-        match take_record(core, id, kind, &mut assembler, first, record_count) {
+        match take_record(core, id, kind, &mut half.assembler, first, record_count) {
             Flow::Go => {}
             Flow::Gone => return,
             Flow::Move(to, passport) => {
@@ -262,7 +286,10 @@ pub(super) fn take_records<A: Application>(core: &Rc<Core<A>>, id: SessionId, su
             }
         }
     }
-    core.turn(|state, _| state.put_assembler_back(id, assembler));
+    if !half.settle(&core.budget, 0) {
+        return drop(ingest::close(core, id, CloseReason::PayloadTooLarge));
+    }
+    core.turn(|state, _| state.put_half_received_back(id, half));
 }
 
 fn take_record<A: Application>(
@@ -349,7 +376,15 @@ fn opening<A: Application>(
     if core.shared.settings.keeps_headers {
         headers.extend(request.headers().map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())));
     }
-    Opening { surface, query: request.query.to_owned(), headers, is_websocket }
+    let user_agent = request.header("user-agent").map(beginning);
+    let has_origin = request.header("origin").is_some();
+    let query = request.query.to_owned();
+    Opening { surface, query, user_agent, has_origin, headers, is_websocket }
+}
+
+/// As much of a `User-Agent` as is kept.
+fn beginning(user_agent: &str) -> String {
+    user_agent[..user_agent.floor_char_boundary(USER_AGENT_BYTES_MAX)].to_owned()
 }
 
 /// Finds a place for a session, or says why there is none. Overload is a transport error, so that clients retry.

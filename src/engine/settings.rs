@@ -62,17 +62,34 @@ pub const UPGRADE_TIMEOUT_MS: u64 = 10_000;
 pub const UPGRADE_HOLD_MS: u64 = 20;
 /// How long the other side of a closed connection may take to close, too.
 pub const LINGER_MS: u64 = 2_000;
+/// Keys of volatile frames that may wait for one session before it is closed as a slow reader.
+pub const VOLATILE_KEYS_MAX: usize = 256;
+/// Bytes of a `User-Agent` that an opening keeps. The rest is cut off.
+pub const USER_AGENT_BYTES_MAX: usize = 256;
 /// Packets in one polling response: clients in Python refuse more.
 pub const POLL_RECORDS_MAX: usize = 16;
 /// Bytes in the body of a request that is for no session here: anybody can send one, on as many connections as the
 /// process has descriptors. More is answered 413.
 pub const STRANGER_BODY_BYTES_MAX: usize = 16 * 1024;
+/// Bytes that one core keeps of bodies and messages that have not arrived whole, for all of its connections together.
+/// Reached: the request that wants more is answered 503, the session that wants more is closed with `PayloadTooLarge`.
+pub const BODIES_BYTES_MAX: usize = 64 << 20;
+/// Bytes of a message that a WebSocket may send before it has taken over its session: a probe needs six.
+pub const PROBE_BYTES_MAX: usize = 64;
+/// Requests of one core that may wait for an answer that comes later. One more is answered 503.
+pub const ANSWERS_WAITING_MAX: usize = 4_096;
+/// How long a request may wait for its answer before it is told 503: longer than a poll of the REST routes lasts.
+pub const ANSWER_TIMEOUT_MS: u64 = 35_000;
 /// Packets in one polling request.
 pub const POST_RECORDS_MAX: usize = 10_000;
 /// Sockets that are written before other work gets its turn.
 pub const FLUSH_SOCKETS_MAX: usize = 512;
 /// Bytes of frames that may be waiting for their sockets before everything is written without a pause.
 pub const ARENA_BYTES_MAX: usize = 8 << 20;
+/// WebSocket pings of one session that are answered, for as long as it likes. More close it with `TooManyPings`.
+pub const PINGS_PER_SECOND_MAX: u64 = 50;
+/// WebSocket pings of one session that are answered at once, however fast they come.
+pub const PINGS_BURST_MAX: u64 = 100;
 /// Reads from one socket before other work gets its turn.
 pub const READS_PER_TURN_MAX: usize = 4;
 /// Bytes handled on a core before its driver gets its turn, and with it the timers and whoever waits for them.

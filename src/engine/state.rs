@@ -1,6 +1,7 @@
 //! Everything that one core owns: the application's share, the links of its sessions, their
 //! deadlines, what goes out. Tasks reach it through [`super::core::Core::turn`] alone.
 
+mod answering;
 mod ending;
 mod opening;
 mod requests;
@@ -15,14 +16,15 @@ use protocol::codes::CloseReason;
 use protocol::engine_io::ErrorCode;
 use protocol::http::response::Response;
 
+use super::answers::{Answers, Waiter};
 use super::application::{Application, Incoming, Message, Step};
 use super::core::Shared;
 use super::egress::{Egress, EgressLimits};
 use super::heartbeat::Pulse;
+use super::joining::Lateness;
 use super::link::{Links, Transport};
 use super::mailbox::Outbox;
 use super::metrics::EngineMetrics;
-use super::polling::PollWaiter;
 use super::settings::Settings;
 
 /// An Engine.IO ping as a whole WebSocket frame.
@@ -43,8 +45,12 @@ pub(super) enum Deadline {
     Connect(SessionId),
     /// The peer of a closed session must have closed its side.
     Linger(SessionId),
+    /// A request may have waited too long for its answer.
+    Answer,
     /// The connection in this place of the watch list may have waited too long.
     Watch(u32),
+    /// The core is to be measured.
+    Measure,
 }
 
 /// What becomes of the task that handled a packet.
@@ -75,10 +81,12 @@ pub(super) enum PollStart {
     /// At once.
     Answer(Response),
     /// When there is something to answer.
-    Wait(Rc<PollWaiter>),
+    Wait(Rc<Waiter>),
     /// Not before the upgrade under way is done or has had its time.
     Upgrading,
 }
+
+pub(super) use answering::Asked;
 
 /// One core's state.
 pub(super) struct State<A: Application> {
@@ -89,6 +97,7 @@ pub(super) struct State<A: Application> {
     pub(super) egress: Egress,
     pub(super) outbox: Outbox<A>,
     pub(super) wheel: Wheel<Deadline>,
+    answers: Answers,
     /// Polling sessions that were born on other cores, by birthplace.
     adopted: HashMap<(u16, u32), SessionId>,
     settings: Arc<Settings>,
@@ -108,6 +117,7 @@ impl<A: Application> State<A> {
             egress: Egress::default(),
             outbox,
             wheel: Wheel::new(settings.tick_ms(), now.monotonic_ms()),
+            answers: Answers::default(),
             adopted: HashMap::new(),
             egress_limits: EgressLimits {
                 queue_bytes_max: settings.queue_bytes_max,
@@ -129,6 +139,15 @@ impl<A: Application> State<A> {
     /// The answer to a ping came: the next ping follows after the interval.
     pub(super) fn pong(&mut self, id: SessionId, now: Now) {
         let Some(link) = self.links.get_mut(id) else { return };
+        if let Some(round_trip_ms) = link.heartbeat.round_trip_ms(now.monotonic_ms()) {
+            self.metrics.round_trip.observe(1_000 * round_trip_ms);
+        }
+        self.heard_of(id, now);
+    }
+
+    /// The session lives: if a pong was expected, nothing is any more.
+    fn heard_of(&mut self, id: SessionId, now: Now) {
+        let Some(link) = self.links.get_mut(id) else { return };
         if link.heartbeat.pong() {
             self.arm_session(id, now);
         }
@@ -146,18 +165,16 @@ impl<A: Application> State<A> {
             return Flow::Gone;
         }
         self.heard(id, now);
-        let step = self.app.handle_packet(id, packet, now, &mut self.out);
-        match step {
+        match self.app.handle_packet(id, packet, now, &mut self.out) {
             Step::Stay => Flow::Go,
-            Step::Joined | Step::Left => {
-                let is_joined = matches!(step, Step::Joined);
+            Step::Joined => {
                 if let Some(link) = self.links.get_mut(id) {
-                    link.is_joined = is_joined;
+                    link.joining.join();
                 }
-                if !is_joined {
-                    let connect = now.monotonic_ms() + u64::from(self.settings.connect_timeout_ms);
-                    self.wheel.arm(connect, Deadline::Connect(id));
-                }
+                Flow::Go
+            }
+            Step::Left => {
+                self.expect_join(id, now);
                 Flow::Go
             }
             Step::Move(core, passport) => Flow::Move(core, passport),
@@ -190,18 +207,36 @@ impl<A: Application> State<A> {
                 self.wheel.arm(overdue_ms, Deadline::Pong(id));
             }
             Deadline::Pong(id) => self.check_pulse(id, now),
-            Deadline::Connect(id) => {
-                let is_late = self.links.get_mut(id).is_some_and(|link| !link.is_joined);
-                if is_late && self.is_open(id) {
-                    self.out.close(id, CloseReason::ConnectTimeout);
-                }
-            }
+            Deadline::Connect(id) => self.check_joined(id, now),
             Deadline::Linger(id) => match self.links.get_mut(id).map(|link| &link.transport) {
                 Some(Transport::Closing(socket)) => socket.shutdown_both(),
                 Some(Transport::Leaving(_)) => self.let_go(id),
                 _ => {}
             },
-            Deadline::Watch(_) => {}
+            Deadline::Answer => self.abandon_overdue(now),
+            Deadline::Watch(_) | Deadline::Measure => {}
+        }
+    }
+
+    /// From here on the session has its time to join a namespace.
+    fn expect_join(&mut self, id: SessionId, now: Now) {
+        let timeout_ms = self.settings.connect_timeout_ms;
+        let link = self.links.get_mut(id);
+        if let Some(due_ms) = link.and_then(|link| link.joining.leave(now.monotonic_ms(), timeout_ms)) {
+            self.wheel.arm(due_ms, Deadline::Connect(id));
+        }
+    }
+
+    /// Closes a session that is in no namespace for too long.
+    fn check_joined(&mut self, id: SessionId, now: Now) {
+        if !self.is_open(id) {
+            return;
+        }
+        let Some(link) = self.links.get_mut(id) else { return };
+        match link.joining.look(now.monotonic_ms(), self.settings.connect_timeout_ms) {
+            Lateness::Fine => {}
+            Lateness::Again(due_ms) => self.wheel.arm(due_ms, Deadline::Connect(id)),
+            Lateness::Late => self.out.close(id, CloseReason::ConnectTimeout),
         }
     }
 
@@ -214,7 +249,7 @@ impl<A: Application> State<A> {
         let Some(link) = self.links.get_mut(id) else { return };
         match link.heartbeat.pulse(now.monotonic_ms(), self.settings.ping_timeout_ms) {
             Pulse::Fine => {}
-            Pulse::Busy => self.pong(id, now),
+            Pulse::Busy => self.heard_of(id, now),
             Pulse::Gone => self.end(id, CloseReason::PingTimeout, now),
         }
     }

@@ -18,15 +18,16 @@ use super::clock;
 use super::core::{Core, Shared};
 use super::listen;
 use super::mailbox::{Mailbox, Outbox, mailboxes};
-use super::settings::Settings;
+use super::postbox::Postbox;
+use super::settings::{LINGER_MS, Settings};
 use super::state::State;
 use crate::rt::{self, Doorbell, Driver, Listener, Yield};
 
 /// The exit code of a process whose core is broken.
 pub const EXIT_BROKEN_CORE: i32 = 70;
 
-/// How long sessions may take to hear that the node goes down.
-const FAREWELL: Duration = Duration::from_secs(3);
+/// How long connections may take to end when the node goes down: as long as their last deadlines, and a little more.
+const FAREWELL: Duration = Duration::from_millis(LINGER_MS + 500);
 
 /// How long a port that a former process has just left may take to become free.
 const BIND_PATIENCE: Duration = Duration::from_secs(3);
@@ -55,6 +56,10 @@ impl<A: Application> Engine<A> {
         address: SocketAddr,
         make: impl Fn(CoreId, &Arc<Shared<A>>, Now) -> A + Send + Sync + 'static,
     ) -> io::Result<Self> {
+        match rt::raise_descriptor_limit() {
+            Ok((former, limit)) => tracing::info!(former, limit, "open descriptors"),
+            Err(error) => tracing::warn!(%error, "the limit of open descriptors stays as it is"),
+        }
         let listeners = bind_all(address, core_count)?;
         let address = socket2::SockRef::from(&listeners[0])
             .local_addr()?
@@ -87,6 +92,11 @@ impl<A: Application> Engine<A> {
         Ok(Self { shared, address, stop, threads })
     }
 
+    /// A way to the cores for threads that are none.
+    pub fn postbox(&self) -> Postbox<A> {
+        self.shared.postbox()
+    }
+
     /// Stops accepting, tells every session to come back elsewhere, and waits for the cores to end.
     pub fn stop(self) {
         self.shared.is_draining.store(true, Ordering::Relaxed);
@@ -104,7 +114,7 @@ impl<A: Application> Engine<A> {
 fn bind_all(address: SocketAddr, core_count: u16) -> io::Result<Vec<OwnedFd>> {
     let patience_ends = Instant::now() + BIND_PATIENCE;
     let first = loop {
-        match rt::bind(address) {
+        match rt::find_free(address).and_then(|()| rt::bind(address)) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < patience_ends => {
                 std::thread::sleep(Duration::from_millis(50));
             }
@@ -146,6 +156,7 @@ async fn serve<A: Application>(
     core.turn(|state, now| state.end_all(now));
     core.stop_reading();
     wait_for_tasks(&core).await;
+    core.shared.office[id.index()].close();
     Ok(())
 }
 

@@ -7,17 +7,17 @@ use std::rc::Rc;
 use core_shards::{CoreId, Now, SessionId};
 use protocol::engine_io::packet::{PROBE, PROBE_ANSWER, UPGRADE};
 use protocol::engine_io::sid::Sid;
-use protocol::socket_io::Assembler;
 use protocol::websocket::frame::{Opcode, push_close, push_frame, push_masked_frame};
 use protocol::websocket::{CloseCode, Decoder, Event, Limits, Role};
 
 use super::application::Application;
+use super::budget::HalfReceived;
 use super::core::{Core, WatchGuard};
 use super::http::read_some;
 use super::link::Transport;
 use super::mailbox::{Letter, Prober};
 use super::polling::payload_response;
-use super::settings::{HOPS_MAX, UPGRADE_TIMEOUT_MS};
+use super::settings::{HOPS_MAX, PROBE_BYTES_MAX, UPGRADE_TIMEOUT_MS};
 use super::state::{Found, NOOP_PACKET, State};
 use super::websocket::serve;
 use crate::rt::Socket;
@@ -38,7 +38,7 @@ enum Probed {
     /// More is needed.
     Waiting,
     /// The session is the socket's. These bytes came behind, and this much of a binary packet before.
-    Complete(SessionId, Vec<u8>, Assembler),
+    Complete(SessionId, Vec<u8>, HalfReceived),
     /// The session is on another core. These bytes must be read again there.
     Elsewhere(CoreId, Vec<u8>),
     /// The session goes on polling, if it is still there.
@@ -72,14 +72,15 @@ pub(super) fn resume<A: Application>(core: &Rc<Core<A>>, prober: Prober) {
 impl<A: Application> Probe<A> {
     /// Reads until the upgrade is complete or has failed. Woken by the socket; the watch bounds it.
     async fn run(mut self, mut bytes: Vec<u8>) {
-        let limits = self.core.shared.settings.websocket_limits();
+        let limits =
+            Limits { message_bytes_max: PROBE_BYTES_MAX, ..self.core.shared.settings.websocket_limits() };
         let mut decoder = Decoder::new(Role::Server);
         loop {
             match self.take(&mut decoder, &limits, &mut bytes) {
                 Probed::Waiting => {}
-                Probed::Complete(id, rest, assembler) => {
+                Probed::Complete(id, rest, half) => {
                     drop(self.watch);
-                    return serve(&self.core, self.socket, id, self.surface, rest, assembler);
+                    return serve(&self.core, self.socket, id, self.surface, rest, half);
                 }
                 Probed::Elsewhere(core, bytes) => return self.follow(core, bytes),
                 Probed::Failed => break,
@@ -112,8 +113,8 @@ impl<A: Application> Probe<A> {
             };
             match step {
                 Probed::Waiting if self.answer_probe() => {}
-                Probed::Complete(id, _, assembler) => {
-                    return Probed::Complete(id, feed.rest().to_vec(), assembler);
+                Probed::Complete(id, _, half) => {
+                    return Probed::Complete(id, feed.rest().to_vec(), half);
                 }
                 Probed::Elsewhere(core, mut again) if self.hops < HOPS_MAX => {
                     push_masked_frame(&mut again, Opcode::Text, said, [0; 4]);

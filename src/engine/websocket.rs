@@ -11,8 +11,11 @@ use protocol::websocket::frame::{Opcode, push_frame, push_frame_with};
 use protocol::websocket::{CloseCode, Decoder, Event, Role, Violation};
 
 use super::application::{Application, Opening};
+use super::budget::HalfReceived;
 use super::core::{Core, Place, WatchGuard};
 use super::mailbox::{Arrival, ArrivalTransport, Letter};
+use super::metrics::Carrier;
+use super::pings::Pings;
 use super::requests::{open_packet, random_secret};
 use super::settings::READS_PER_TURN_MAX;
 use super::state::Flow;
@@ -49,7 +52,7 @@ pub(super) fn begin<A: Application>(
             push_frame_with(&mut packet, Opcode::Text, |out| open_packet(core, &sid, false).push(out));
             let id = core.turn(|state, now| state.open_websocket(socket.clone(), &packet, opening, now));
             place.keep();
-            serve(core, socket, id, surface, rest, Assembler::new());
+            serve(core, socket, id, surface, rest, HalfReceived::default());
         }
         Purpose::Probe(sid, surface) => {
             upgrade::begin(core, socket, watch, sid, surface, rest);
@@ -61,17 +64,18 @@ pub(super) fn begin<A: Application>(
     }
 }
 
-/// Starts reading for a session. `rest` was read already, and `assembler` holds what came of a binary packet.
+/// Starts reading for a session. `rest` was read already, and `half` holds what came of a binary packet.
 pub(super) fn serve<A: Application>(
     core: &Rc<Core<A>>,
     socket: Rc<Socket>,
     id: SessionId,
     surface: u8,
     rest: Vec<u8>,
-    assembler: Assembler,
+    half: HalfReceived,
 ) {
     let kind = core.shared.settings.surfaces[usize::from(surface)].kind;
-    let mut reader = Reader { decoder: Decoder::new(Role::Server), assembler, id, surface, kind };
+    let mut reader =
+        Reader { decoder: Decoder::new(Role::Server), half, pings: Pings::default(), id, surface, kind };
     let mut rest = rest;
     let taken = reader.take(core, &mut rest);
     if let Taken::Move(to, passport, rest) = taken {
@@ -90,10 +94,11 @@ enum Taken<P> {
     Move(CoreId, P, Vec<u8>),
 }
 
-/// The reading state of one session: two words while nothing is half received.
+/// The reading state of one session: a few words while nothing is half received.
 struct Reader {
     decoder: Decoder,
-    assembler: Assembler,
+    half: HalfReceived,
+    pings: Pings,
     id: SessionId,
     surface: u8,
     kind: SurfaceKind,
@@ -120,8 +125,11 @@ impl Reader {
                 Taken::Move(to, passport, rest) => return self.hand_over(&core, socket, to, passport, rest),
             }
         }
+        let id = self.id;
+        // Nobody waits for the rest of what was half received.
+        drop(self);
         drained(&core, &socket).await;
-        core.turn(|state, now| state.socket_gone(self.id, CloseReason::TransportLost, now));
+        core.turn(|state, now| state.socket_gone(id, CloseReason::TransportLost, now));
     }
 
     /// Reads what is there, bounded, and hands it on.
@@ -130,7 +138,7 @@ impl Reader {
             let (taken, is_more) = core.with_read_buffer(|buffer| match socket.recv(buffer) {
                 Ok(0) => (Taken::Gone, false),
                 Ok(count) => {
-                    core.metrics.bytes_in.add(count as u64);
+                    core.metrics.bytes_in[Carrier::WebSocket as usize].add(count as u64);
                     core.count_share(count);
                     (self.take(core, &mut buffer[..count]), count == buffer.len())
                 }
@@ -147,11 +155,12 @@ impl Reader {
     /// Decodes bytes and hands on every message in them.
     fn take<A: Application>(&mut self, core: &Rc<Core<A>>, bytes: &mut [u8]) -> Taken<A::Passport> {
         let limits = core.shared.settings.websocket_limits();
-        let Self { decoder, assembler, id, kind, .. } = self;
+        let Self { decoder, half, pings, id, kind, .. } = self;
         let mut feed = decoder.feed(bytes, &limits);
         loop {
             let flow = match feed.next() {
-                Ok(Some(event)) => take_event(core, *id, *kind, assembler, event),
+                Ok(Some(Event::Ping(payload))) => answer_ping(core, *id, pings, payload),
+                Ok(Some(event)) => take_event(core, *id, *kind, &mut half.assembler, event),
                 Ok(None) => break,
                 Err(violation) => refuse(core, *id, violation),
             };
@@ -160,6 +169,10 @@ impl Reader {
                 Flow::Gone => return Taken::Gone,
                 Flow::Move(to, passport) => return Taken::Move(to, passport, feed.rest().to_vec()),
             }
+        }
+        if !self.half.settle(&core.budget, self.decoder.held_bytes()) {
+            let _: Flow<A::Passport> = ingest::close(core, self.id, CloseReason::PayloadTooLarge);
+            return Taken::Gone;
         }
         if !self.decoder.is_idle() {
             // A long upload is a sign of life, too.
@@ -182,17 +195,30 @@ fn take_event<A: Application>(
             Err(_) => ingest::close(core, id, CloseReason::ProtocolViolation),
         },
         Event::Binary(bytes) => ingest::packet(core, id, kind, assembler, Packet::Binary(bytes)),
-        Event::Ping(payload) => {
-            core.turn(|state, _| state.out.send(id, |frames| push_frame(frames, Opcode::Pong, payload)));
-            Flow::Go
-        }
-        Event::Pong(_) => Flow::Go,
+        Event::Ping(_) | Event::Pong(_) => Flow::Go,
         Event::Close(_) => ingest::close(core, id, CloseReason::ClientClosed),
         // Compression was not agreed, so the decoder refuses such frames.
         Event::CompressedText(_) | Event::CompressedBinary(_) => {
             ingest::close(core, id, CloseReason::ProtocolViolation)
         }
     }
+}
+
+/// Answers a ping of the WebSocket protocol, unless they come faster than they are worth it.
+fn answer_ping<A: Application>(
+    core: &Rc<Core<A>>,
+    id: SessionId,
+    pings: &mut Pings,
+    payload: &[u8],
+) -> Flow<A::Passport> {
+    core.turn(|state, now| {
+        if !pings.count(now.monotonic_ms()) {
+            state.out.close(id, CloseReason::TooManyPings);
+            return Flow::Gone;
+        }
+        state.out.send(id, |frames| push_frame(frames, Opcode::Pong, payload));
+        Flow::Go
+    })
 }
 
 fn refuse<A: Application>(core: &Rc<Core<A>>, id: SessionId, violation: Violation) -> Flow<A::Passport> {

@@ -22,16 +22,30 @@ pub struct Listener {
 
 /// Binds a listening socket, which may be one of several on the same address.
 pub fn bind(address: SocketAddr) -> io::Result<OwnedFd> {
+    let socket = unbound(address)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Makes sure that nobody else listens on an address. [`bind`] would not notice: another process of the same user
+/// may share the port, and the kernel would give each of the two half of the connections.
+///
+/// # Errors
+/// `AddrInUse` when somebody listens there, whether sharing or not.
+pub fn find_free(address: SocketAddr) -> io::Result<()> {
+    unbound(address)?.bind(&address.into())
+}
+
+fn unbound(address: SocketAddr) -> io::Result<socket2::Socket> {
     let socket = socket2::Socket::new(
         socket2::Domain::for_address(address),
         socket2::Type::STREAM.nonblocking().cloexec(),
         Some(socket2::Protocol::TCP),
     )?;
     socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 impl Listener {

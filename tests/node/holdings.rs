@@ -58,7 +58,11 @@ fn wave(server: &Server, number: usize) {
 
 #[test]
 fn five_waves_of_connections_leave_nothing_behind() {
-    let server = Server::start(4, &["--ping-interval", "1000", "--ping-timeout", "1000"]);
+    let mut command = command(4, 0);
+    command.args(["--ping-interval", "1000", "--ping-timeout", "1000"]);
+    // Lost sessions are kept for a moment, and so are their channels.
+    command.envs([("REALTIME_PRESENCE_TIMEOUT", "50"), ("REALTIME_RECOVERY_WINDOW", "50")]);
+    let server = Server::spawn(&mut command);
     server.page("/healthz");
     let mut descriptors_before = server.descriptor_count();
     for number in 0..5 {
@@ -69,16 +73,17 @@ fn five_waves_of_connections_leave_nothing_behind() {
             server.descriptor_count() <= descriptors_before + 1
         });
         descriptors_before = descriptors_before.max(server.descriptor_count());
-        let page = server.page("/metrics");
         for gauge in [
             "realtime_connections{transport=\"websocket\"}",
             "realtime_connections{transport=\"polling\"}",
             "realtime_users",
-            "realtime_channels",
+            "realtime_detached_sessions",
             "realtime_subscriptions",
             "realtime_outq_bytes",
         ] {
-            assert!(page.contains(&format!("\n{gauge} 0\n")), "wave {number}: {gauge} is not 0: {page}");
+            server.wait_until(&format!("wave {number}: {gauge} is 0"), |server| {
+                server.page("/metrics").contains(&format!("\n{gauge} 0\n"))
+            });
         }
         assert!(server.page("/health").contains("\"connections\":0"));
     }
@@ -138,6 +143,22 @@ fn a_node_out_of_descriptors_waits_without_spinning_and_recovers() {
     drop(crowd);
     WebSocket::join(server.address, "late");
     assert!(server.metric("realtime_rejected_total{reason=\"fd\"}") > 0);
+    server.stop();
+}
+
+#[test]
+fn a_node_takes_as_many_descriptors_as_it_may_have() {
+    let node = command(1, 0);
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -S -n 64; exec \"$0\" \"$@\""]).arg(node.get_program()).args(node.get_args());
+    let server = Server::spawn(&mut limited);
+    let (soft, hard) = server.descriptor_limits();
+    assert_eq!(soft, hard);
+    assert!(
+        hard != "64" && server.log().iter().any(|line| line.contains("former=64")),
+        "{:#?}",
+        server.log()
+    );
     server.stop();
 }
 

@@ -5,6 +5,8 @@ use std::net::TcpStream;
 
 use protocol::websocket::frame::Opcode;
 
+use realtime::engine::settings::PINGS_BURST_MAX;
+
 use super::http::{Http, connect, request};
 use super::polling::Polling;
 use super::server::Server;
@@ -158,19 +160,81 @@ fn silent_clients_are_closed_and_those_that_answer_stay() {
 
 #[test]
 fn control_pings_are_answered_in_order_with_their_payloads() {
+    const PINGS: u16 = PINGS_BURST_MAX as u16;
     let server = Server::start(1, &[]);
     let mut socket = WebSocket::join(server.address, "pinger");
     let mut bytes = Vec::new();
-    for number in 0..500u16 {
+    for number in 0..PINGS {
         bytes.extend(frame(Opcode::Ping, &number.to_be_bytes()));
         bytes.extend(text_frame(&format!("42{number}[\"ping\",{{}}]")));
     }
     socket.stream.write_all(&bytes).unwrap();
-    for number in 0..500u16 {
+    for number in 0..PINGS {
         assert_eq!(socket.next(), Heard::Pong(number.to_be_bytes().to_vec()));
         let Heard::Text(answer) = socket.next() else { panic!("no answer to {number}") };
         assert!(answer.starts_with(&format!("43{number}[")), "{number}: {answer}");
     }
+    server.stop();
+}
+
+#[test]
+fn a_flood_of_control_pings_costs_the_session() {
+    let server = Server::start(1, &[]);
+    let mut socket = WebSocket::join(server.address, "flood");
+    let flood = frame(Opcode::Ping, b"?").repeat(10_000);
+    // The rest may not be taken any more.
+    let _ = socket.stream.write_all(&flood);
+    assert_eq!(socket.ended(), Some(1008));
+    assert_eq!(server.metric("realtime_closed_total{reason=\"too_many_pings\"}"), 1);
+    let mut socket = WebSocket::join(server.address, "unasked");
+    socket.stream.write_all(&frame(Opcode::Pong, b"!").repeat(10_000)).unwrap();
+    socket.send("421[\"ping\",{}]");
+    socket.until("431[");
+    server.stop();
+}
+
+#[test]
+fn joining_and_leaving_over_and_over_is_only_odd() {
+    let server = Server::start(1, &[]);
+    let mut socket = WebSocket::join(server.address, "undecided");
+    for _ in 0..200 {
+        socket.send("41");
+        socket.send("40{\"token\":\"user:undecided\"}");
+        socket.until("42[\"authenticated\"");
+    }
+    socket.send("421[\"ping\",{}]");
+    socket.until("431[");
+    server.stop();
+}
+
+#[test]
+fn a_connection_may_be_cut_at_every_byte() {
+    let server = Server::start(2, &[]);
+    let polling = Polling::join(server.address, "polling");
+    let websocket = [
+        handshake_request("/socket.io/?EIO=4&transport=websocket"),
+        text_frame("40{\"token\":\"user:websocket\"}"),
+        text_frame(
+            "451-[\"message:send\",{\"channelId\":\"c\",\"content\":{\"_placeholder\":true,\"num\":0}}]",
+        ),
+        frame(Opcode::Binary, b"bytes"),
+        frame(Opcode::Close, &1000u16.to_be_bytes()),
+    ]
+    .concat();
+    let probe = handshake_request(&polling.target().replace("=polling", "=websocket"));
+    let probe = [probe, text_frame("2probe"), text_frame("5")].concat();
+    let post = request("POST", &polling.target(), "421[\"ping\",{}]").into_bytes();
+    for bytes in [websocket, post, probe] {
+        for length in 0..bytes.len() {
+            connect(server.address).write_all(&bytes[..length]).unwrap();
+        }
+    }
+    // Only its probes were cut: the session goes on as it was.
+    server.wait_until("all others are gone", |server| server.session_count() == 1);
+    assert_eq!(polling.post("421[\"ping\",{}]").status, 200);
+    // A poll in the middle of what looks like an upgrade is answered with a packet that means nothing.
+    while !polling.poll().body.starts_with("431[") {}
+    server.wait_until("nothing waits", |server| server.metric("realtime_outq_bytes") == 0);
     server.stop();
 }
 

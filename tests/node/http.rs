@@ -14,6 +14,16 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
+/// Reads what comes next. A ring in the same process may interrupt the wait, which then goes on.
+pub(crate) fn read(stream: &mut TcpStream, chunk: &mut [u8]) -> std::io::Result<usize> {
+    loop {
+        match stream.read(chunk) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
+    }
+}
+
 /// A connection on which requests follow each other.
 pub(crate) struct Http {
     /// The socket.
@@ -56,7 +66,7 @@ impl Http {
                 return answer;
             }
             let mut chunk = [0; 16 * 1024];
-            match self.stream.read(&mut chunk) {
+            match read(&mut self.stream, &mut chunk) {
                 Ok(0) => break,
                 Ok(count) => self.buffer.extend_from_slice(&chunk[..count]),
                 Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => break,

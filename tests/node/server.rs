@@ -24,6 +24,8 @@ pub(crate) struct Server {
 pub(crate) fn command(cores: u16, port: u16) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_realtime"));
     command.args(["--dev", "--port", &port.to_string(), "--cores", &cores.to_string()]);
+    // These clients say more in a second than people do in a minute.
+    command.env("REALTIME_RATE_LIMIT_ENABLED", "false");
     command
 }
 
@@ -78,6 +80,14 @@ impl Server {
     /// Open descriptors of the process.
     pub(crate) fn descriptor_count(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+
+    /// How many descriptors the process may have open: the soft limit and the hard one.
+    pub(crate) fn descriptor_limits(&self) -> (String, String) {
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", self.child.id())).unwrap();
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+        let mut values = line.split_whitespace().map(str::to_owned);
+        (values.next().unwrap(), values.next().unwrap())
     }
 
     /// Resident memory in KiB.

@@ -71,6 +71,44 @@ fn sigterm_tells_everybody_to_come_back_and_exits_with_0() {
 }
 
 #[test]
+fn whoever_reads_late_gets_everything_and_the_reason() {
+    let mut server = Server::start(1, &["--max-queue-bytes", "67108864"]);
+    let mut late = WebSocket::join(server.address, "late");
+    let mut asked = 0;
+    while server.metric("realtime_blocked_writes_total") == 0 {
+        let pings: Vec<_> =
+            (asked..asked + 1_000).map(|number| text_frame(&format!("42{number}[\"ping\",{{}}]"))).collect();
+        late.stream.write_all(&pings.concat()).unwrap();
+        asked += 1_000;
+    }
+    late.send("421234567[\"ping\",{}]");
+    server.wait_until("all is answered", |server| {
+        server.metric("realtime_events_total") > asked && server.metric("realtime_outq_bytes") > 0
+    });
+    server.signal("TERM");
+    for number in 0..asked {
+        late.until(&format!("43{number}["));
+    }
+    late.until("431234567[");
+    assert_eq!(late.ended(), Some(1012));
+    drop(late);
+    assert_eq!(server.ended().0.code(), Some(0), "{:#?}", server.log());
+}
+
+#[test]
+fn a_second_node_on_the_same_port_is_refused() {
+    let first = Server::start(2, &[]);
+    let second = command(2, first.address.port()).output().unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(said.contains("cannot listen on") && said.contains("in use"), "{said}");
+    for number in 0..20 {
+        WebSocket::join(first.address, &format!("user-{number}"));
+    }
+    first.stop();
+}
+
+#[test]
 fn a_node_starts_again_on_its_port_at_once() {
     let first = Server::start(2, &[]);
     let address = first.address;

@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use super::desk;
+use super::http::Http;
 use super::server::Server;
 use super::websocket::{WebSocket, text_frame};
 
@@ -45,12 +47,55 @@ fn slow_readers_are_closed_and_others_hear_everything_in_order() {
     });
     let closed = server.metric("realtime_closed_total{reason=\"slow_reader\"}");
     assert_eq!(closed, SLOW);
-    assert_eq!(server.metric("realtime_outq_bytes"), 0);
+    server.wait_until("nothing waits for them", |server| server.metric("realtime_outq_bytes") == 0);
     server.wait_until("their slots are free", |server| server.session_count() == 5);
     let grown_kib = server.resident_kib().saturating_sub(resident_before);
     assert!(grown_kib < 64 * 1024, "{grown_kib} KiB for {SLOW} slow readers");
     drop(slow);
     server.stop();
+}
+
+#[test]
+fn whoever_reads_late_gets_what_lasts_and_the_latest_of_the_rest() {
+    let desk = desk::open(desk::settings());
+    let target = "/engine.io/?EIO=4&transport=websocket";
+    let mut late = WebSocket::handshake(desk.address, target);
+    let mut attentive = WebSocket::handshake(desk.address, target);
+    desk::ask_until(&desk, "/sessions", "2");
+    let mut http = Http::open(desk.address);
+    let mut tell = |target: &str, body: &str| {
+        let head = format!("POST {target} HTTP/1.1\r\nHost: desk\r\nAuthorization: yes\r\nContent-Length: ");
+        http.stream.write_all(format!("{head}{}\r\n\r\n{body}", body.len()).as_bytes()).unwrap();
+        assert_eq!(http.answer().status, 200);
+    };
+    let (mut said, filler) = (0, "x".repeat(20_000));
+    while desk.shared.metrics[0].blocked_writes.get() == 0 {
+        tell("/say", &format!("message {said} {filler}"));
+        attentive.until(&format!("4message {said} "));
+        said += 1;
+    }
+    for round in 0..100 {
+        for key in 0..3 {
+            tell(&format!("/show?{key}"), &format!("{key} is at {round}"));
+            assert_eq!(attentive.until("4"), format!("4{key} is at {round}"));
+        }
+    }
+    tell("/say", "that was all");
+    attentive.until("4that was all");
+    assert_eq!(desk.shared.metrics[0].coalesced.get(), 3 * 99);
+    for number in 0..said {
+        assert!(late.until("4").starts_with(&format!("4message {number} ")));
+    }
+    assert_eq!(late.until("4"), "4that was all");
+    for key in 0..3 {
+        assert_eq!(late.until("4"), format!("4{key} is at 99"));
+    }
+    while desk.shared.metrics[0].queued_bytes.get() > 0 {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    tell("/show?0", "as it comes");
+    assert_eq!(late.until("4"), "4as it comes");
+    desk.stop();
 }
 
 #[test]
@@ -73,7 +118,8 @@ fn a_session_that_is_blocked_when_it_should_move_is_closed_without_a_trace() {
         server.session_count() == 0 && server.descriptor_count() <= descriptors_before + 1
     });
     assert_eq!(server.metric("realtime_connections{"), 0);
-    assert_eq!(server.metric("realtime_outq_bytes"), 0);
+    // The last of them may still be waiting for its close frame to be read.
+    server.wait_until("nothing waits for them", |server| server.metric("realtime_outq_bytes") == 0);
     drop(blocked);
     server.stop();
 }

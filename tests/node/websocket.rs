@@ -1,13 +1,13 @@
 //! A WebSocket client that sends what it is told and shows everything that comes.
 
 use std::collections::VecDeque;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 
 use protocol::websocket::frame::{Opcode, push_masked_frame};
 use protocol::websocket::{Decoder, Event, Limits, Role, handshake};
 
-use super::http::connect;
+use super::http::{connect, read};
 
 /// What is heard on a WebSocket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl WebSocket {
                 break head_bytes;
             }
             let mut chunk = [0; 4096];
-            let count = stream.read(&mut chunk).unwrap();
+            let count = read(&mut stream, &mut chunk).unwrap();
             assert!(count > 0, "closed during the handshake");
             bytes.extend_from_slice(&chunk[..count]);
         };
@@ -88,7 +88,7 @@ impl WebSocket {
                 return heard;
             }
             let mut chunk = vec![0; 64 * 1024];
-            match self.stream.read(&mut chunk) {
+            match read(&mut self.stream, &mut chunk) {
                 Ok(0) => return Heard::End,
                 Ok(count) => self.take(&mut chunk[..count]),
                 Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return Heard::End,

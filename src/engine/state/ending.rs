@@ -23,7 +23,7 @@ impl<A: Application> State<A> {
         self.count_transport(id, 1u64.wrapping_neg());
         self.metrics.moved.increment();
         let backlog = self.links.get_mut(id).and_then(|link| link.backlog.take());
-        let unsent_bytes = backlog.map_or(0, |backlog| backlog.bytes.len());
+        let unsent_bytes = backlog.map_or(0, |backlog| backlog.byte_count());
         self.metrics.queued_bytes.add((unsent_bytes as u64).wrapping_neg());
         self.links.remove(id.slot);
     }
@@ -33,7 +33,10 @@ impl<A: Application> State<A> {
         if self.is_open(id) {
             self.end(id, reason, now);
         }
-        if matches!(self.links.get_mut(id).map(|link| &link.transport), Some(Transport::Closing(_))) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        if matches!(link.transport, Transport::Closing(_)) {
+            let unsent_bytes = link.backlog.take().map_or(0, |backlog| backlog.byte_count());
+            self.metrics.queued_bytes.add((unsent_bytes as u64).wrapping_neg());
             self.links.remove(id.slot);
         }
     }
@@ -60,8 +63,8 @@ impl<A: Application> State<A> {
         self.metrics.closed[reason as usize].increment();
         self.shared.session_count.fetch_sub(1, Ordering::Relaxed);
         let Some(link) = self.links.get_mut(id) else { return };
-        let backlog = link.backlog.take();
-        let backlog_bytes = backlog.as_ref().map_or(0, |backlog| backlog.bytes.len());
+        let mut backlog = link.backlog.take();
+        let backlog_bytes = backlog.as_ref().map_or(0, |backlog| backlog.byte_count());
         match std::mem::replace(&mut link.transport, Transport::Free) {
             Transport::Polling(polling) if polling.waiter.is_none() && has_last_words(reason) => {
                 link.transport = Transport::Leaving(polling);
@@ -70,7 +73,20 @@ impl<A: Application> State<A> {
                 return self.app.handle_close(id, reason, now, &mut self.out);
             }
             Transport::WebSocket(socket) => {
-                farewell(&socket, reason, backlog.is_some());
+                let is_told = is_owed_everything(reason) || reason == CloseReason::SlowReader;
+                match backlog.take_if(|_| is_told) {
+                    Some(waiting) => {
+                        let last = match is_owed_everything(reason) {
+                            true => waiting.closed(reason),
+                            // Should it read again in time, it hears why.
+                            false => waiting.cut_short(reason),
+                        };
+                        let last = Box::new(last);
+                        self.metrics.queued_bytes.add(last.byte_count() as u64);
+                        link.backlog = Some(last);
+                    }
+                    None => farewell(&socket, reason, backlog.is_some()),
+                }
                 link.transport = Transport::Closing(socket);
                 self.wheel.arm(now.monotonic_ms() + LINGER_MS, Deadline::Linger(id));
             }
@@ -109,15 +125,16 @@ impl<A: Application> State<A> {
     /// Frees the slot of a polling session that is over.
     pub(super) fn let_go(&mut self, id: SessionId) {
         let Some(link) = self.links.get_mut(id) else { return };
-        let unsaid_bytes = link.backlog.as_ref().map_or(0, |backlog| backlog.bytes.len());
+        let unsaid_bytes = link.backlog.as_ref().map_or(0, |backlog| backlog.byte_count());
         self.metrics.queued_bytes.add((unsaid_bytes as u64).wrapping_neg());
         if let Transport::Leaving(polling) = self.links.remove(id.slot) {
             self.forget_birthplace(&polling);
         }
     }
 
-    /// Closes every session, for a node that goes down.
+    /// Closes every session and answers every request, for a node that goes down.
     pub(in crate::engine) fn end_all(&mut self, now: Now) {
+        self.abandon_all(now);
         for slot in self.links.slots_in_use() {
             let id = self.links.id_at(slot);
             self.end(id, CloseReason::ShuttingDown, now);
@@ -156,6 +173,12 @@ fn farewell(socket: &Socket, reason: CloseReason, is_blocked: bool) {
     // A socket that does not take even this is closed without it.
     let _ = socket.send(&close);
     socket.shutdown_write();
+}
+
+/// Whether a WebSocket whose socket takes no more at the moment still gets what was sent to it, and the reason behind it,
+/// if it takes that in time. It does where the node ends the session, not where its peer is gone, slow or hostile.
+const fn is_owed_everything(reason: CloseReason) -> bool {
+    has_last_words(reason) || matches!(reason, CloseReason::ShuttingDown)
 }
 
 /// Whether a client that polls is still to get what was sent to it before, though no poll of its waits:

@@ -44,9 +44,8 @@ impl<A: Application> State<A> {
     pub(super) fn opened(&mut self, id: SessionId, opening: Opening, now: Now) {
         self.metrics.opened.increment();
         self.arm_session(id, now);
-        let connect = now.monotonic_ms() + u64::from(self.settings.connect_timeout_ms);
         if self.settings.surfaces[opening.surface].kind == SurfaceKind::SocketIo {
-            self.wheel.arm(connect, Deadline::Connect(id));
+            self.expect_join(id, now);
         }
         self.count_transport(id, 1);
         self.app.handle_open(id, opening, now, &mut self.out);
@@ -95,7 +94,7 @@ impl<A: Application> State<A> {
 
     pub(super) fn arrived(&mut self, id: SessionId, passport: A::Passport, now: Now) {
         if let Some(link) = self.links.get_mut(id) {
-            link.is_joined = true;
+            link.joining.join();
         }
         self.arm_session(id, now);
         self.count_transport(id, 1);

@@ -6,14 +6,15 @@ use core_shards::{CoreId, Now, SessionId};
 use protocol::codes::CloseReason;
 use protocol::engine_io::ErrorCode;
 use protocol::engine_io::sid::Sid;
-use protocol::socket_io::Assembler;
 
 use super::{Found, NOOP_PACKET, PollStart, State, refusal};
+use crate::engine::answers::Waiter;
 use crate::engine::application::Application;
+use crate::engine::budget::HalfReceived;
 use crate::engine::egress;
 use crate::engine::link::Transport;
 use crate::engine::mailbox::{Arrival, ArrivalTransport, Letter};
-use crate::engine::polling::{PollWaiter, Polling, payload_response};
+use crate::engine::polling::{Polling, payload_response};
 use crate::rt::Socket;
 
 impl<A: Application> State<A> {
@@ -64,14 +65,14 @@ impl<A: Application> State<A> {
         }
         let waiter = match egress::take_from(&mut link.backlog, &self.egress_limits, &self.metrics) {
             Some(payload) => return PollStart::Answer(payload_response(payload)),
-            None => Rc::new(PollWaiter::default()),
+            None => Rc::new(Waiter::default()),
         };
         polling.waiter = Some(waiter.clone());
         PollStart::Wait(waiter)
     }
 
     /// The client gave up its poll: the session is lost, as the protocol says.
-    pub(in crate::engine) fn poll_aborted(&mut self, id: SessionId, waiter: &Rc<PollWaiter>) {
+    pub(in crate::engine) fn poll_aborted(&mut self, id: SessionId, waiter: &Rc<Waiter>) {
         let Some(Transport::Polling(polling)) = self.links.get_mut(id).map(|link| &mut link.transport) else {
             return;
         };
@@ -97,7 +98,7 @@ impl<A: Application> State<A> {
             return self.out.close(id, CloseReason::ServerDisconnect);
         }
         let surface = link.surface;
-        let backlog = link.backlog.take().map(|backlog| backlog.bytes).unwrap_or_default();
+        let backlog = link.backlog.take().map(|backlog| backlog.into_bytes()).unwrap_or_default();
         self.metrics.queued_bytes.add((backlog.len() as u64).wrapping_neg());
         let Transport::Polling(polling) = std::mem::replace(&mut link.transport, Transport::Moved(to)) else {
             return;
@@ -113,23 +114,27 @@ impl<A: Application> State<A> {
     }
 
     /// Takes the half-received packet of a polling session, for the time of a request.
-    pub(in crate::engine) fn take_assembler(&mut self, id: SessionId) -> Assembler {
+    pub(in crate::engine) fn take_half_received(&mut self, id: SessionId) -> HalfReceived {
         match self.links.get_mut(id).map(|link| &mut link.transport) {
-            Some(Transport::Polling(polling)) => std::mem::take(&mut polling.assembler),
-            _ => Assembler::new(),
+            Some(Transport::Polling(polling)) => std::mem::take(&mut polling.half),
+            _ => HalfReceived::default(),
         }
     }
 
     /// Gives it back.
-    pub(in crate::engine) fn put_assembler_back(&mut self, id: SessionId, assembler: Assembler) {
+    pub(in crate::engine) fn put_half_received_back(&mut self, id: SessionId, half: HalfReceived) {
         if let Some(Transport::Polling(polling)) = self.links.get_mut(id).map(|link| &mut link.transport) {
-            polling.assembler = assembler;
+            polling.half = half;
         }
     }
 
     /// The client has changed over: what waited for a poll goes out on the socket. Returns what the
     /// session has received of a binary packet, whose rest comes over the socket.
-    pub(in crate::engine) fn change_over(&mut self, id: SessionId, socket: Rc<Socket>) -> Option<Assembler> {
+    pub(in crate::engine) fn change_over(
+        &mut self,
+        id: SessionId,
+        socket: Rc<Socket>,
+    ) -> Option<HalfReceived> {
         self.flush_one(id);
         let link = self.links.get_mut(id)?;
         let previous = std::mem::replace(&mut link.transport, Transport::WebSocket(socket));
@@ -140,7 +145,7 @@ impl<A: Application> State<A> {
         if let Some(waiter) = &polling.waiter {
             waiter.answer(payload_response(NOOP_PACKET.to_vec()));
         }
-        let waiting = link.backlog.take().map(|backlog| backlog.bytes).unwrap_or_default();
+        let waiting = link.backlog.take().map(|backlog| backlog.into_bytes()).unwrap_or_default();
         self.metrics.queued_bytes.add((waiting.len() as u64).wrapping_neg());
         self.metrics.pollings.add(1u64.wrapping_neg());
         self.metrics.websockets.increment();
@@ -149,7 +154,7 @@ impl<A: Application> State<A> {
             self.out.send(id, |frames| frames.extend_from_slice(&waiting));
         }
         self.app.handle_upgrade(id);
-        Some(std::mem::take(&mut polling.assembler))
+        Some(std::mem::take(&mut polling.half))
     }
 
     pub(super) fn forget_birthplace(&mut self, polling: &Polling) {

@@ -15,6 +15,9 @@ impl<A: Application> State<A> {
         loop {
             self.collect_frames();
             self.post_app_mail();
+            for (ticket, response) in self.out.take_answers() {
+                self.answers.answer(ticket, response);
+            }
             self.out.take_latency_marks().for_each(|received_us| self.egress.mark(received_us));
             let closes: Vec<_> = self.out.take_closes().collect();
             if closes.is_empty() {
