@@ -2,6 +2,8 @@
 //! from the token alone; what a client says of itself is a hint that must agree with it.
 
 mod claims;
+mod greeting;
+mod rest;
 
 use std::sync::Arc;
 
@@ -11,6 +13,10 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use protocol::codes::ErrorCode;
 use protocol::json::Json;
 use serde_json::{Map, Value};
+
+pub use greeting::{Greeting, Hints};
+use rest::ServerKeys;
+pub use rest::{Caller, RestAuth};
 
 /// The longest token that is looked at, in bytes.
 const TOKEN_BYTES_MAX: usize = 8 * 1024;
@@ -41,11 +47,13 @@ pub enum Denial {
     Purpose,
     /// `auth.userId` names somebody else.
     Mismatch,
+    /// A back end's key that is not ours.
+    Key,
 }
 
 impl Denial {
     /// Every denial with its metric label, in the order of their numbers.
-    pub const ALL: [(Self, &'static str); 8] = [
+    pub const ALL: [(Self, &'static str); 9] = [
         (Self::Missing, "missing"),
         (Self::Malformed, "malformed"),
         (Self::Signature, "signature"),
@@ -54,6 +62,7 @@ impl Denial {
         (Self::Claims, "claims"),
         (Self::Purpose, "purpose"),
         (Self::Mismatch, "mismatch"),
+        (Self::Key, "key"),
     ];
 
     /// The code and the message that clients show. The details stay in the metrics.
@@ -62,6 +71,7 @@ impl Denial {
             Self::Missing => (ErrorCode::AuthenticationFailed, "Authentication required"),
             Self::Expired => (ErrorCode::TokenExpired, "Token expired"),
             Self::Mismatch => (ErrorCode::AuthenticationFailed, "userId does not match the token"),
+            Self::Key => (ErrorCode::AuthenticationFailed, "Invalid API key"),
             Self::Malformed | Self::Signature | Self::Immature | Self::Claims | Self::Purpose => {
                 (ErrorCode::AuthenticationFailed, "Invalid token")
             }
@@ -104,6 +114,34 @@ pub struct AuthSettings {
     pub issuer: Option<String>,
     /// The audience that a token must name.
     pub audience: Option<String>,
+    /// Whether a token that names channels opens no others.
+    pub claims_are_exclusive: bool,
+    /// `X-API-Key` of back ends.
+    pub api_key: Option<String>,
+    /// `X-Plugin-Secret` of the tools around the node.
+    pub plugin_secret: Option<String>,
+    /// Who may use REST.
+    pub rest: RestAuth,
+}
+
+impl Default for AuthSettings {
+    /// Tokens and credentials are required, and there is no secret yet.
+    fn default() -> Self {
+        Self {
+            secret: None,
+            algorithm: Algorithm::HS256,
+            is_required: true,
+            allows_anonymous: false,
+            user_claim: None,
+            required_claims: Vec::new(),
+            issuer: None,
+            audience: None,
+            claims_are_exclusive: true,
+            api_key: None,
+            plugin_secret: None,
+            rest: RestAuth::Required,
+        }
+    }
 }
 
 /// Decides who a client is.
@@ -111,6 +149,7 @@ pub struct Verifier {
     settings: AuthSettings,
     key: Option<DecodingKey>,
     validation: Validation,
+    server_keys: ServerKeys,
 }
 
 impl Verifier {
@@ -140,7 +179,8 @@ impl Verifier {
             required.push("aud");
         }
         validation.set_required_spec_claims(&required);
-        Ok(Self { settings, key, validation })
+        let server_keys = ServerKeys::new(settings.api_key.as_deref(), settings.plugin_secret.as_deref());
+        Ok(Self { settings, key, validation, server_keys })
     }
 
     /// Whether identities are believed without proof.
@@ -149,15 +189,25 @@ impl Verifier {
     }
 
     /// Reads the `auth` object of a CONNECT packet. `anonymous` makes a name for somebody who has none.
+    ///
+    /// # Errors
+    /// Why the client is not let in. A field that occurs twice is one of the reasons; a hint of the wrong type is none.
     pub fn authenticate(
         &self,
         auth: Option<Json<'_>>,
         anonymous: impl FnOnce() -> String,
+    ) -> Result<Greeting, Denial> {
+        let (token, user_id, hints) = greeting::read(auth)?;
+        let identity = self.identify(token, user_id, anonymous)?;
+        Ok(Greeting { identity, hints })
+    }
+
+    fn identify(
+        &self,
+        token: Option<Json<'_>>,
+        user_id: Option<Json<'_>>,
+        anonymous: impl FnOnce() -> String,
     ) -> Result<Identity, Denial> {
-        let [token, user_id] = match auth {
-            Some(auth) => auth.read(["token", "userId"]).map_err(|_| Denial::Malformed)?,
-            None => [None, None],
-        };
         let hint = user_id.and_then(Json::as_str).filter(|hint| !hint.is_empty());
         let token = token.and_then(Json::as_str).filter(|token| !token.is_empty());
         match token {
@@ -195,7 +245,7 @@ impl Verifier {
         if !self.settings.required_claims.iter().all(|claim| claims.contains_key(claim)) {
             return Err(Denial::Claims);
         }
-        claims::identity(&claims, self.settings.user_claim.as_deref())
+        claims::identity(&claims, self.settings.user_claim.as_deref(), self.settings.claims_are_exclusive)
     }
 
     fn verified_claims(&self, token: &str) -> Result<Claims, Denial> {

@@ -1,8 +1,11 @@
 //! What the node is told: environment variables or flags of the same meaning, checked before
 //! anything starts. [`table`] has every setting; this file turns them into what the parts of the node take.
 
+pub mod access;
 pub mod aliases;
 pub mod command_line;
+mod limits;
+pub mod pages;
 mod readers;
 pub mod report;
 pub mod resolved;
@@ -15,14 +18,16 @@ use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use core_shards::Limits;
-use core_shards::limits::Expiry;
 use jsonwebtoken::{Algorithm, AlgorithmFamily};
 use protocol::http::cors::Cors;
 use protocol::websocket;
 
 use crate::auth::{AuthSettings, Verifier};
 use crate::engine::{Settings, Surface, SurfaceKind};
+use crate::permissions::PermissionSettings;
 use crate::rt::DriverPreference;
+use access::AccessConfig;
+use pages::Pages;
 use resolved::Resolved;
 
 /// Everything that can be set and is acted on; what each field means and what it may be is in [`table::SETTINGS`].
@@ -58,24 +63,23 @@ pub struct Config {
     pub jwt_issuer: Option<String>,
     /// `REALTIME_JWT_AUDIENCE`, if it is set.
     pub jwt_audience: Option<String>,
-    /// `REALTIME_JWT_EXPIRY`: `ignore` or `disconnect`.
-    pub jwt_expiry: String,
     /// `REALTIME_CORS_ORIGIN`.
     pub cors_origin: String,
-    /// `REALTIME_MAX_MESSAGE_LENGTH`, in characters.
-    pub max_message_length: u32,
     /// `REALTIME_MAX_PAYLOAD`, in bytes.
     pub max_payload: u32,
-    /// `REALTIME_MAX_ROOMS_PER_SOCKET`.
-    pub max_rooms_per_socket: u32,
     /// `REALTIME_MAX_QUEUE_BYTES`.
     pub max_queue_bytes: u32,
-    /// `REALTIME_METRICS_ENABLED`.
-    pub metrics_enabled: bool,
+    /// Who may do what, beside what tokens say.
+    pub access: AccessConfig,
+    /// Pages for operators.
+    pub pages: Pages,
     /// `REALTIME_LOG_LEVEL`: a level or a filter that tracing takes.
     pub log_level: String,
     /// `REALTIME_FAULT_INJECTION`.
     pub fault_injection: bool,
+    limits: Limits,
+    /// All settings with their values, secrets masked: what a fingerprint of the configuration is made of.
+    shown: String,
     /// What the operator should know: sentences about variables that are misspelt, overruled, or not acted on.
     pub warnings: Vec<String>,
 }
@@ -109,15 +113,15 @@ impl Config {
             jwt_required_claims: resolved.list("REALTIME_JWT_REQUIRED_CLAIMS"),
             jwt_issuer: resolved.text_if_set("REALTIME_JWT_ISSUER"),
             jwt_audience: resolved.text_if_set("REALTIME_JWT_AUDIENCE"),
-            jwt_expiry: resolved.text("REALTIME_JWT_EXPIRY"),
             cors_origin: resolved.text("REALTIME_CORS_ORIGIN"),
-            max_message_length: resolved.number("REALTIME_MAX_MESSAGE_LENGTH"),
             max_payload: resolved.number("REALTIME_MAX_PAYLOAD"),
-            max_rooms_per_socket: resolved.number("REALTIME_MAX_ROOMS_PER_SOCKET"),
             max_queue_bytes: resolved.number("REALTIME_MAX_QUEUE_BYTES"),
-            metrics_enabled: resolved.switch("REALTIME_METRICS_ENABLED"),
+            access: AccessConfig::new(resolved),
+            pages: Pages::new(resolved),
             log_level: resolved.text("REALTIME_LOG_LEVEL"),
             fault_injection: resolved.switch("REALTIME_FAULT_INJECTION"),
+            limits: limits::limits(resolved),
+            shown: shown(resolved),
             warnings: resolved.warnings().to_vec(),
         };
         config.warnings.extend(config.doubts());
@@ -145,6 +149,9 @@ impl Config {
                 "REALTIME_FAULT_INJECTION works in development mode only: add --dev or unset it".to_owned()
             );
         }
+        self.access.check(self.is_insecure())?;
+        self.pages.check()?;
+        limits::check_relays(&self.limits)?;
         Verifier::new(self.auth()).map(drop)
     }
 
@@ -162,16 +169,24 @@ impl Config {
                 doubts.push("REALTIME_JWT_SECRET begins or ends with a blank, and it counts".to_owned());
             }
         }
-        if self.max_message_length > self.max_payload {
+        if self.limits.message_chars_max > self.max_payload as usize {
             doubts.push(format!(
                 "REALTIME_MAX_MESSAGE_LENGTH is never reached: REALTIME_MAX_PAYLOAD ends packets at {} bytes",
                 self.max_payload
             ));
         }
+        if self.limits.offline_life_ms > self.limits.history_life_ms {
+            doubts.push(
+                "REALTIME_OFFLINE_TTL is longer than REALTIME_HISTORY_TTL: who comes back later is told how much was \
+                 missed, and not what"
+                    .to_owned(),
+            );
+        }
+        doubts.extend(self.access.doubts());
         doubts
     }
 
-    /// What decides about tokens.
+    /// What decides about tokens and callers.
     pub fn auth(&self) -> AuthSettings {
         AuthSettings {
             secret: self.jwt_secret.clone(),
@@ -182,16 +197,26 @@ impl Config {
             required_claims: self.jwt_required_claims.clone(),
             issuer: self.jwt_issuer.clone(),
             audience: self.jwt_audience.clone(),
+            claims_are_exclusive: self.access.claims_are_exclusive,
+            api_key: self.access.api_key.clone(),
+            plugin_secret: self.access.plugin_secret.clone(),
+            rest: self.access.rest(self.is_insecure()),
         }
     }
 
-    /// Bounds of a shard.
+    /// Every setting but where the node listens, with its value, secrets masked: the same on nodes that are set alike.
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// Bounds and choices of a shard.
     pub fn limits(&self) -> Limits {
-        Limits {
-            channels_per_session_max: self.max_rooms_per_socket as usize,
-            message_chars_max: self.max_message_length as usize,
-            expiry: if self.jwt_expiry == "disconnect" { Expiry::Disconnect } else { Expiry::Ignore },
-        }
+        self.limits.clone()
+    }
+
+    /// Whom to ask about channels, if anybody.
+    pub fn permissions(&self) -> Option<&PermissionSettings> {
+        self.access.webhook.as_ref()
     }
 
     /// Settings of the engine.
@@ -216,20 +241,27 @@ impl Config {
     pub fn summary(&self) -> String {
         let secret = if self.jwt_secret.is_some() { "set" } else { "not set" };
         let auth = if self.is_insecure() { "insecure: identities are believed" } else { "tokens" };
+        let limits = &self.limits;
+        let webhook = self.permissions().map_or("none".to_owned(), |webhook| rule::masked_url(&webhook.url));
         let mut text = String::new();
         let _ = write!(
             text,
             "listen {}, auth {auth}, secret {secret}, algorithm {:?}, sessions at most {}, ping {} + {} ms, \
-             payload at most {} bytes, content at most {} characters, channels per session {}, cors {}",
+             payload at most {} bytes, content at most {} characters, channels per session {}, cors {}, \
+             history {} messages for {} s, recovery {} ms, webhook {}",
             self.address(),
             self.jwt_algorithm,
             self.max_connections,
             self.ping_interval,
             self.ping_timeout,
             self.max_payload,
-            self.max_message_length,
-            self.max_rooms_per_socket,
+            limits.message_chars_max,
+            limits.channels_per_session_max,
             self.cors_origin,
+            limits.history_size_max,
+            limits.history_life_ms / 1_000,
+            limits.recovery_window_ms,
+            webhook,
         );
         text
     }
@@ -240,6 +272,12 @@ const CONNECT_TIMEOUT_MS: u32 = 10_000;
 
 /// Bytes that a shared secret should have at least (RFC 7518 section 3.2, for HS256).
 const SECRET_BYTES_MIN: usize = 32;
+
+fn shown(resolved: &Resolved) -> String {
+    let is_place = |name: &str| matches!(name, "REALTIME_HOST" | "REALTIME_PORT");
+    let entries = resolved.entries().iter().filter(|entry| !is_place(entry.setting.name));
+    entries.map(|entry| format!("{}={}\n", entry.setting.name, entry.shown())).collect()
+}
 
 #[cfg(test)]
 mod tests;

@@ -53,6 +53,7 @@ fn check_config_shows_every_value_with_its_source() {
         ("REALTIME_JWT_SECRET", SECRET),
         ("REALTIME_MAX_CONNECTIONS", "500"),
         ("REALTIME_PRESENCE_TIMEOUT", "20000"),
+        ("REALTIME_REDIS_HOST", "cache"),
         ("REALTIME_REDIS_PASSWORD", ""),
         ("REALTIME_PROT", "3102"),
         ("POSTGRES_HOST", "db"),
@@ -70,8 +71,11 @@ fn check_config_shows_every_value_with_its_source() {
         "REALTIME_WEBSOCKET_MAX_CONNECTIONS 500 alias REALTIME_MAX_CONNECTIONS",
         "accepted, not acted on by this version",
         "REALTIME_PRESENCE_TIMEOUT 20000 environment",
+        "REALTIME_PRIVATE_PREFIXES private-,private:,dm: default",
+        "REALTIME_REST_AUTH (required; in development mode optional) default",
         "REALTIME_REDIS_PASSWORD (not set) default",
-        "accepted, not acted on by this version: REALTIME_PRESENCE_TIMEOUT",
+        "REALTIME_REDIS_HOST cache environment",
+        "accepted, not acted on by this version: REALTIME_REDIS_HOST",
         "REALTIME_PROT: did you mean REALTIME_PORT? Nothing reads it under this name",
         "POSTGRES_HOST is not read: this node needs no database",
         "a node would start with this",
@@ -108,7 +112,11 @@ fn a_start_with_nonsense_is_refused_with_2() {
         &[("REALTIME_JWT_SECRET", SECRET), ("REALTIME_FAULT_INJECTION", "true")],
         "development mode only",
     );
-    check(&[], &[("REALTIME_JWT_SECRET", SECRET), ("REALTIME_ROOM_DEFAULT", "deny")], "do not rely on it");
+    check(
+        &[],
+        &[("REALTIME_JWT_SECRET", SECRET), ("REALTIME_REST_AUTH", "off")],
+        "lets anybody speak for every user",
+    );
 }
 
 #[test]
@@ -128,12 +136,10 @@ fn a_minted_token_is_one_that_the_node_accepts() {
     let verifier = Verifier::new(AuthSettings {
         secret: Some(SECRET.to_owned()),
         algorithm: "HS512".parse().unwrap(),
-        is_required: true,
-        allows_anonymous: false,
-        user_claim: None,
         required_claims: vec!["role".to_owned()],
         issuer: Some("here".to_owned()),
         audience: Some("chat".to_owned()),
+        ..AuthSettings::default()
     });
     let identity = verifier.unwrap().verify(token).unwrap();
     assert_eq!((&*identity.user, identity.name.as_deref()), ("ada", Some("Ada L.")));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use core_shards::Identity;
+use core_shards::{Grants, Identity};
 use serde_json::Value;
 
 use super::{Claims, Denial};
@@ -24,12 +24,17 @@ pub(super) fn named(user: &str) -> Result<Identity, Denial> {
         session: None,
         name: None,
         roles: Box::default(),
+        grants: None,
         expires_at_unix_ms: None,
     })
 }
 
-/// Reads the identity out of verified claims.
-pub(super) fn identity(claims: &Claims, user_claim: Option<&str>) -> Result<Identity, Denial> {
+/// Reads the identity out of verified claims. Exclusive: a token that names channels opens no others.
+pub(super) fn identity(
+    claims: &Claims,
+    user_claim: Option<&str>,
+    is_exclusive: bool,
+) -> Result<Identity, Denial> {
     let hasura = hasura_claims(claims);
     let user = user_claim
         .and_then(|name| text(claims, name))
@@ -45,6 +50,7 @@ pub(super) fn identity(claims: &Claims, user_claim: Option<&str>) -> Result<Iden
         session: first(["sessionId", "sid", "jti"]).map(String::into_boxed_str),
         name: first(["displayName", "name", "username"]).map(Arc::from),
         roles: roles(claims, hasura.as_ref()),
+        grants: grants(claims, hasura.as_ref(), is_exclusive).map(Arc::new),
         expires_at_unix_ms: claims
             .get("exp")
             .and_then(Value::as_f64)
@@ -89,14 +95,48 @@ fn roles(claims: &Claims, hasura: Option<&Claims>) -> Box<[Box<str>]> {
     roles.into()
 }
 
+/// The channels that the token names; none if it has no such claim. A claim of the wrong type names no channel, so an
+/// exclusive token with one opens nothing.
+fn grants(claims: &Claims, hasura: Option<&Claims>, is_exclusive: bool) -> Option<Grants> {
+    let sources = [
+        claims.get("rooms"),
+        claims.get("channels"),
+        hasura.and_then(|claims| claims.get("x-hasura-channels")),
+    ];
+    let present: Vec<&Value> = sources.into_iter().flatten().filter(|claim| !claim.is_null()).collect();
+    if present.is_empty() {
+        return None;
+    }
+    let patterns: Vec<String> = present.into_iter().flat_map(listed).collect();
+    Some(Grants::new(patterns.iter().map(String::as_str), is_exclusive))
+}
+
 /// One text, an array of texts, or a Postgres array literal `{a,b}`.
 fn listed(value: &Value) -> Vec<String> {
     match value {
         Value::Array(items) => items.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
         Value::String(text) => match text.strip_prefix('{').and_then(|text| text.strip_suffix('}')) {
-            Some(literal) => literal.split(',').map(|role| role.trim_matches('"').to_owned()).collect(),
+            Some(literal) => elements(literal),
             None => vec![text.clone()],
         },
         _ => Vec::new(),
     }
+}
+
+/// The elements of an array literal without its braces (PostgreSQL manual, section 8.15.2): a quoted one may hold
+/// commas, and a backslash takes the next character as it is. `a,"b,c"` has two.
+fn elements(literal: &str) -> Vec<String> {
+    let (mut elements, mut element) = (Vec::new(), String::new());
+    let (mut is_quoted, mut letters) = (false, literal.chars());
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' => element.extend(letters.next()),
+            '"' => is_quoted = !is_quoted,
+            ',' if !is_quoted => elements.push(std::mem::take(&mut element)),
+            _ => element.push(letter),
+        }
+    }
+    elements.push(element);
+    elements.retain(|element| !element.is_empty());
+    elements
 }

@@ -10,16 +10,7 @@ const SECRET: &str = "a secret that only tests know, 32+ bytes";
 const FAR: u64 = 4_000_000_000;
 
 fn settings() -> AuthSettings {
-    AuthSettings {
-        secret: Some(SECRET.to_owned()),
-        algorithm: Algorithm::HS256,
-        is_required: true,
-        allows_anonymous: false,
-        user_claim: None,
-        required_claims: Vec::new(),
-        issuer: None,
-        audience: None,
-    }
+    AuthSettings { secret: Some(SECRET.to_owned()), ..AuthSettings::default() }
 }
 
 fn verifier(change: impl FnOnce(&mut AuthSettings)) -> Verifier {
@@ -121,8 +112,12 @@ fn what_a_client_says_of_itself_must_agree_with_its_token() {
     let mut check = |verifier: &Verifier, auth: Value, expected: Result<&str, Denial>| {
         let text = auth.to_string();
         let json = validator.check(&text).unwrap();
-        let identity = verifier.authenticate(Some(json), || "anon-1".to_owned());
-        assert_eq!(identity.map(|identity| identity.user.to_string()), expected.map(str::to_owned), "{text}");
+        let greeting = verifier.authenticate(Some(json), || "anon-1".to_owned());
+        assert_eq!(
+            greeting.map(|greeting| greeting.identity.user.to_string()),
+            expected.map(str::to_owned),
+            "{text}"
+        );
     };
     let good = token(json!({"sub": "u1", "exp": FAR}));
     let strict = verifier(|_| {});
@@ -160,4 +155,44 @@ fn a_key_that_does_not_fit_is_refused_at_start() {
     let hasura =
         verifier(|settings| settings.secret = Some(json!({"type": "HS256", "key": SECRET}).to_string()));
     assert_eq!(user(&hasura, json!({"sub": "u1", "exp": FAR})), Ok("u1".to_owned()));
+}
+
+#[test]
+fn channels_that_a_token_names_are_its_grants() {
+    let check = |claims: Value, open: &[&str], shut: &[&str]| {
+        let mut claims = claims;
+        (claims["sub"], claims["exp"]) = (json!("u1"), json!(FAR));
+        let grants = verifier(|_| {}).verify(&token(claims.clone())).unwrap().grants;
+        let names = |channel: &&str| grants.as_ref().is_some_and(|grants| grants.name(channel));
+        assert_eq!(grants.is_some(), !(open.is_empty() && shut.is_empty()), "{claims}");
+        assert!(open.iter().all(names) && !shut.iter().any(names), "{claims}");
+    };
+    let hasura = "https://hasura.io/jwt/claims";
+    check(json!({"role": "member"}), &[], &[]);
+    check(json!({"rooms": null, hasura: {"x-hasura-channels": null}}), &[], &[]);
+    check(json!({"rooms": ["a", "channel:b", 7]}), &["a", "b"], &["c", "7"]);
+    check(json!({"channels": ["team-*"], "rooms": ["a"]}), &["a", "team-1"], &["teams"]);
+    check(json!({"rooms": []}), &[], &["a"]);
+    check(json!({"rooms": {"a": true}}), &[], &["a"]);
+    check(json!({"rooms": "a"}), &["a"], &["b"]);
+    check(json!({hasura: {"x-hasura-channels": ["a"]}}), &["a"], &["b"]);
+    check(
+        json!({hasura: {"x-hasura-channels": "{a,\"b,c\",\"d\\\"e\"}"}}),
+        &["a", "b,c", "d\"e"],
+        &["b", "c"],
+    );
+    check(json!({hasura: r#"{"x-hasura-channels":"{a}"}"#}), &["a"], &["{a}"]);
+    check(json!({hasura: {"x-hasura-channels": "{}"}}), &[], &["a", ""]);
+}
+
+#[test]
+fn whether_grants_shut_the_rest_is_configured() {
+    let decide = |claims_are_exclusive: bool| {
+        let verifier = verifier(|settings| settings.claims_are_exclusive = claims_are_exclusive);
+        let identity = verifier.verify(&token(json!({"sub": "u1", "exp": FAR, "rooms": ["a"]}))).unwrap();
+        let rules = core_shards::AccessRules::default();
+        core_shards::access::decide(&rules, "u1", &[], identity.grants.as_deref(), "b")
+    };
+    assert!(matches!(decide(true), core_shards::Access::Deny(_)));
+    assert_eq!(decide(false), core_shards::Access::Allow);
 }

@@ -51,9 +51,7 @@ const COMPARED_BYTES_MAX: usize = 64;
 
 /// Whether the configuration has anything to say about a variable of this name.
 pub fn concerns_us(name: &str) -> bool {
-    name.starts_with("REALTIME_")
-        || ALIASES.iter().any(|(alias, _)| *alias == name)
-        || ignored(name).is_some()
+    name.starts_with("REALTIME_") || known().any(|known| known == name) || ignored(name).is_some()
 }
 
 /// The warning that a variable of this name deserves if it is set; none if the node knows it.

@@ -53,6 +53,15 @@ impl Resolved {
         }
     }
 
+    /// Words; none if the setting is not set, or is `none`.
+    pub(super) fn names(&self, name: &str) -> Vec<Box<str>> {
+        let words = self.list(name);
+        match &words[..] {
+            [word] if word.eq_ignore_ascii_case("none") => Vec::new(),
+            words => words.iter().map(|word| word.as_str().into()).collect(),
+        }
+    }
+
     /// An address, if there is one.
     pub(super) fn address(&self, name: &str) -> Option<IpAddr> {
         match self.value(name) {

@@ -27,8 +27,7 @@ impl Report {
             resolved.entries().iter().filter(move |entry| standing(entry.setting.standing))
         };
         section(&mut text, "settings", rows(is_of(|standing| standing == Standing::Acted)));
-        let is_pending =
-            |standing| matches!(standing, Standing::Pending { .. } | Standing::Unenforced { .. });
+        let is_pending = |standing| matches!(standing, Standing::Pending { .. });
         section(&mut text, "accepted, not acted on by this version", rows(is_of(is_pending)));
         let elsewhere = rows(is_of(|standing| standing == Standing::Elsewhere));
         section(&mut text, "for the tools around the node", elsewhere);

@@ -187,21 +187,14 @@ impl Resolved {
         }
     }
 
-    /// One warning for all that is asked for and not done, and a refusal for what would let people in.
+    /// One warning for all that is asked for and not done.
     fn judge_standings(&mut self) {
         let mut pending = Vec::new();
         for entry in &self.entries {
-            match entry.setting.standing {
-                Standing::Pending { already } if entry.asks_beyond(already) => {
-                    pending.push(entry.setting.name)
-                }
-                Standing::Unenforced { already } if entry.asks_beyond(already) => {
-                    self.problems.push(format!(
-                        "{}: this version does not keep anybody out of a channel: unset it, and do not rely on it",
-                        entry.place()
-                    ));
-                }
-                _ => {}
+            if let Standing::Pending { already } = entry.setting.standing
+                && entry.asks_beyond(already)
+            {
+                pending.push(entry.setting.name);
             }
         }
         if !pending.is_empty() {
@@ -268,22 +261,11 @@ mod tests {
             assert_eq!(resolved(variables).warnings(), expected, "{variables:?}");
         };
         check(
-            &[("REALTIME_TYPING_TIMEOUT", "3000"), ("REALTIME_REDIS_HOST", "redis")],
-            &["accepted, not acted on by this version: REALTIME_TYPING_TIMEOUT, REALTIME_REDIS_HOST"],
+            &[("REALTIME_PRESENCE_SYNC_INTERVAL", "3000"), ("REALTIME_REDIS_HOST", "redis")],
+            &["accepted, not acted on by this version: REALTIME_REDIS_HOST, REALTIME_PRESENCE_SYNC_INTERVAL"],
         );
-        check(&[("REALTIME_RATE_LIMIT_ENABLED", "no"), ("REALTIME_METRICS_PATH", "/metrics")], &[]);
+        check(&[("REALTIME_REDIS_ENABLED", "no"), ("REALTIME_ENABLE_COMPRESSION", "off")], &[]);
         check(&[("REALTIME_ENABLED", "true"), ("REALTIME_ROUTE", "realtime.${BASE_DOMAIN}")], &[]);
-    }
-
-    #[test]
-    fn what_would_let_people_in_is_refused() {
-        let check = |name: &str, text: &str, count: usize| {
-            assert_eq!(resolved(&[(name, text)]).problems().len(), count)
-        };
-        check("REALTIME_ROOM_DEFAULT", "deny", 1);
-        check("REALTIME_ROOM_DEFAULT", "allow", 0);
-        check("REALTIME_PERMISSION_WEBHOOK_URL", "https://back/end", 1);
-        check("REALTIME_PRIVATE_PREFIXES", "private-", 1);
     }
 
     #[cfg(unix)]

@@ -42,12 +42,6 @@ pub enum Standing {
         /// The text that describes what this version does anyway; empty if none does.
         already: &'static str,
     },
-    /// Nobody in this version, and because it keeps people out, to ask for anything but `already` is refused:
-    /// a node that lets in whom its operator shut out is worse than one that does not start.
-    Unenforced {
-        /// As in [`Standing::Pending`].
-        already: &'static str,
-    },
     /// The tools around the node, which share its file of variables.
     Elsewhere,
 }
@@ -90,11 +84,6 @@ impl Setting {
     /// Pending, and this version does what `already` asks for.
     pub const fn already(self, already: &'static str) -> Self {
         Self { standing: Standing::Pending { already }, ..self }
-    }
-
-    /// Pending, and refused unless it asks for what this version does: `already`.
-    pub const fn unenforced(self, already: &'static str) -> Self {
-        Self { standing: Standing::Unenforced { already }, ..self }
     }
 
     /// Never shown.

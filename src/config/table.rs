@@ -121,9 +121,232 @@ pub const SETTINGS: &[Setting] = &[
         "Bytes that may wait for a client that does not read, before it is disconnected to come back and catch up",
     )
     .or("262144"),
-    // What the operator sees
-    Setting::acted("REALTIME_METRICS_ENABLED", "metrics-enabled", Rule::Switch, "Whether GET /metrics answers")
+    Setting::acted(
+        "REALTIME_MAX_CONNECTIONS_PER_USER",
+        "max-connections-per-user",
+        number(0, U32),
+        "Sessions that one user may have at the same time; 0 for any number",
+    )
+    .or("0"),
+    // How much of it
+    Setting::acted(
+        "REALTIME_RATE_LIMIT_ENABLED",
+        "rate-limit-enabled",
+        Rule::Switch,
+        "Whether what a user does is limited, over Socket.IO and REST together",
+    )
+    .or("true"),
+    Setting::acted(
+        "REALTIME_RATE_LIMIT_POINTS",
+        "rate-limit-points",
+        number(1, 1_000_000),
+        "What a user may do in a duration: so many messages, typing indicators, presence changes, receipts, and five \
+         times as many joins",
+    )
+    .or("100"),
+    Setting::acted(
+        "REALTIME_RATE_LIMIT_DURATION",
+        "rate-limit-duration",
+        seconds(1, 86_400),
+        "Seconds of that duration, which begins with the first",
+    )
+    .or("60"),
+    // Presence and typing
+    Setting::acted(
+        "REALTIME_ENABLE_PRESENCE",
+        "enable-presence",
+        Rule::Switch,
+        "Whether users see who is there",
+    )
+    .or("true"),
+    Setting::acted(
+        "REALTIME_PRESENCE_TIMEOUT",
+        "presence-timeout",
+        ms(0, HOUR_MS),
+        "Milliseconds that a user without a connection counts as present",
+    )
+    .or("30000"),
+    Setting::acted("REALTIME_ENABLE_TYPING", "enable-typing", Rule::Switch, "Whether users see who types")
         .or("true"),
+    Setting::acted(
+        "REALTIME_TYPING_TIMEOUT",
+        "typing-timeout",
+        ms(100, HOUR_MS),
+        "Milliseconds until somebody who says nothing more about it does not type any more",
+    )
+    .or("3000"),
+    Setting::acted(
+        "REALTIME_TYPING_DEBOUNCE",
+        "typing-debounce",
+        ms(0, HOUR_MS),
+        "Milliseconds in which a repeat is not passed on; less than the timeout",
+    )
+    .or("300"),
+    // What is kept for those who come back
+    Setting::acted(
+        "REALTIME_HISTORY_SIZE",
+        "history-size",
+        number(0, 1_000_000),
+        "Messages that a channel keeps; 0 for none",
+    )
+    .or("1000"),
+    Setting::acted(
+        "REALTIME_HISTORY_TTL",
+        "history-ttl",
+        seconds(1, 31_536_000),
+        "Seconds that a channel keeps a message",
+    )
+    .or("300"),
+    Setting::acted(
+        "REALTIME_RECOVERY",
+        "recovery",
+        Rule::OneOf(&["auto", "on", "off"]),
+        "Whose lost sessions can be taken up again: `auto` leaves out clients that stumble over the extra argument",
+    )
+    .or("auto"),
+    Setting::acted(
+        "REALTIME_RECOVERY_WINDOW",
+        "recovery-window",
+        ms(0, HOUR_MS),
+        "Milliseconds in which a lost session can be taken up again; 0 for never",
+    )
+    .or("120000"),
+    Setting::acted(
+        "REALTIME_OFFLINE_TTL",
+        "offline-ttl",
+        seconds(0, 604_800),
+        "Seconds that the node remembers what an absent user saw last, to tell what was missed; 0 for never",
+    )
+    .or("300"),
+    // Who may join what
+    Setting::acted(
+        "REALTIME_ROOM_DEFAULT",
+        "room-default",
+        Rule::OneOf(&["allow", "deny"]),
+        "What holds for channels that no other rule names",
+    )
+    .or("allow"),
+    Setting::acted(
+        "REALTIME_PRIVATE_PREFIXES",
+        "private-prefixes",
+        Rule::List,
+        "Beginnings of channels that nobody joins without a grant, separated by commas; `none` for no such channels",
+    )
+    .or("private-,private:,dm:"),
+    Setting::acted(
+        "REALTIME_ADMIN_ROLES",
+        "admin-roles",
+        Rule::List,
+        "Roles that may join every channel, separated by commas; `none` for no such roles",
+    )
+    .or("owner,admin,service"),
+    Setting::acted(
+        "REALTIME_CLAIM_MODE",
+        "claim-mode",
+        Rule::OneOf(&["exclusive", "additive"]),
+        "Whether a token that names channels (rooms, channels, x-hasura-channels) opens only those, or those, too",
+    )
+    .or("exclusive"),
+    Setting::acted(
+        "REALTIME_PERMISSION_WEBHOOK_URL",
+        "permission-webhook-url",
+        Rule::Url(&["http", "https"]),
+        "Who is asked whether a user may join",
+    )
+    .or_else("nobody"),
+    Setting::acted(
+        "REALTIME_PERMISSION_WEBHOOK_SECRET",
+        "permission-webhook-secret",
+        Rule::Text,
+        "Secret that signs the questions: X-Realtime-Signature is sha256= and the HMAC of the body",
+    )
+    .secret(),
+    Setting::acted(
+        "REALTIME_PERMISSION_WEBHOOK_TIMEOUT",
+        "permission-webhook-timeout",
+        ms(10, 60_000),
+        "Milliseconds that an answer may take; no answer is a no",
+    )
+    .or("2000"),
+    Setting::acted(
+        "REALTIME_PERMISSION_WEBHOOK_TTL",
+        "permission-webhook-ttl",
+        seconds(0, 86_400),
+        "Seconds that a yes holds if the answer does not say; a no holds 5",
+    )
+    .or("60"),
+    // Back ends
+    Setting::acted(
+        "REALTIME_API_KEY",
+        "api-key",
+        Rule::Text,
+        "Key that back ends send as X-API-Key; it may speak for every user",
+    )
+    .secret(),
+    Setting::acted(
+        "PLUGIN_INTERNAL_SECRET",
+        "plugin-internal-secret",
+        Rule::Text,
+        "Key that neighbouring plugins send as X-Plugin-Secret, and that the webhook is sent",
+    )
+    .secret(),
+    Setting::acted(
+        "REALTIME_REST_AUTH",
+        "rest-auth",
+        Rule::OneOf(&["required", "optional", "off"]),
+        "Whether REST asks for a key or a token; `optional` looks at those that are sent. Less than required works in \
+         development mode only",
+    )
+    .or_else("required; in development mode optional"),
+    // What clients hear
+    Setting::acted(
+        "REALTIME_DIALECT",
+        "dialect",
+        Rule::OneOf(&["auto", "primary", "legacy", "both"]),
+        "Names of events for clients that do not say which they know; `auto` goes by their first join",
+    )
+    .or("auto"),
+    Setting::acted(
+        "REALTIME_JOIN_BROADCAST",
+        "join-broadcast",
+        Rule::Switch,
+        "Whether everybody hears user:joined and user:left, not only clients of the former server",
+    )
+    .or("false"),
+    Setting::acted(
+        "REALTIME_IMPLICIT_JOIN",
+        "implicit-join",
+        Rule::Switch,
+        "Whether a user may send to a channel without having joined it, if joining is allowed",
+    )
+    .or("false"),
+    Setting::acted(
+        "REALTIME_ALLOW_CLIENT_DISPATCH",
+        "allow-client-dispatch",
+        Rule::Switch,
+        "Whether clients may have events of their own sent to a channel (`dispatch`)",
+    )
+    .or("false"),
+    Setting::acted(
+        "REALTIME_RELAY_EVENTS",
+        "relay-events",
+        Rule::List,
+        "Events of clients that are passed on as they are, separated by commas",
+    )
+    .or_else("none"),
+    // What the operator sees
+    Setting::acted("REALTIME_METRICS_ENABLED", "metrics-enabled", Rule::Switch, "Whether there are metrics")
+        .or("true"),
+    Setting::acted(
+        "REALTIME_METRICS_PATH",
+        "metrics-path",
+        Rule::Path,
+        "Where the metrics are",
+    )
+    .or("/metrics"),
+    Setting::acted("REALTIME_ENABLE_HEALTH", "enable-health", Rule::Switch, "Whether there is a health page")
+        .or("true"),
+    Setting::acted("REALTIME_HEALTH_PATH", "health-path", Rule::Path, "Where the health is").or("/health"),
     Setting::acted(
         "REALTIME_LOG_LEVEL",
         "log-level",
@@ -139,18 +362,7 @@ pub const SETTINGS: &[Setting] = &[
     )
     .or("false")
     .hidden(),
-    // Checked, not acted on: presence and typing
-    Setting::pending("REALTIME_ENABLE_PRESENCE", Rule::Switch, "Whether there is presence")
-        .or("true")
-        .already("false"),
-    Setting::pending("REALTIME_PRESENCE_TIMEOUT", ms(0, HOUR_MS), "Grace before a user is offline").or("30000"),
-    Setting::pending("REALTIME_PRESENCE_SYNC_INTERVAL", ms(100, HOUR_MS), "Presence between nodes").or("10000"),
-    Setting::pending("REALTIME_ENABLE_TYPING", Rule::Switch, "Whether there are typing indicators")
-        .or("true")
-        .already("false"),
-    Setting::pending("REALTIME_TYPING_TIMEOUT", ms(100, HOUR_MS), "Until somebody stops typing").or("3000"),
-    Setting::pending("REALTIME_TYPING_DEBOUNCE", ms(0, HOUR_MS), "Repeats that are not passed on").or("300"),
-    // Checked, not acted on: Redis
+    // Checked, not acted on: other nodes
     Setting::pending("REALTIME_REDIS_ENABLED", Rule::Switch, "Whether nodes meet over Redis").already("false"),
     Setting::pending("REALTIME_REDIS_URL", Rule::Url(&["redis", "rediss"]), "Before the four below"),
     Setting::pending("REALTIME_REDIS_HOST", Rule::Text, "Where Redis is").or("redis"),
@@ -158,52 +370,9 @@ pub const SETTINGS: &[Setting] = &[
     Setting::pending("REALTIME_REDIS_DB", number(0, 65_535), "Its database; a cluster has 0 only").or("1"),
     Setting::pending("REALTIME_REDIS_PASSWORD", Rule::Text, "Its password").secret(),
     Setting::pending("REALTIME_HEALTH_CHECK_INTERVAL", seconds(1, 3_600), "Between looks at Redis").or("30"),
-    // Checked, not acted on: limits
-    Setting::pending("REALTIME_RATE_LIMIT_ENABLED", Rule::Switch, "Whether a user's events are limited")
-        .or("true")
-        .already("false"),
-    Setting::pending("REALTIME_RATE_LIMIT_POINTS", number(1, 1_000_000), "Events in a duration").or("100"),
-    Setting::pending("REALTIME_RATE_LIMIT_DURATION", seconds(1, 86_400), "The duration").or("60"),
-    Setting::pending("REALTIME_MAX_CONNECTIONS_PER_USER", number(0, U32), "Sessions of a user; 0 for any")
-        .or("0")
-        .already("0"),
-    Setting::pending("REALTIME_HISTORY_SIZE", number(0, 1_000_000), "Messages that a channel keeps").already("0"),
-    Setting::pending("REALTIME_HISTORY_TTL", seconds(1, 31_536_000), "How long it keeps them"),
-    // Checked, not acted on: who may join what. To go on without would open what was meant to be shut.
-    Setting::pending("REALTIME_ROOM_DEFAULT", Rule::OneOf(&["allow", "deny"]), "Who joins what no rule names")
-        .or("allow")
-        .unenforced("allow"),
-    Setting::pending("REALTIME_CLAIM_MODE", Rule::OneOf(&["exclusive", "additive"]), "What channel claims mean")
-        .unenforced(""),
-    Setting::pending("REALTIME_PRIVATE_PREFIXES", Rule::List, "Channels that need a grant").unenforced(""),
-    Setting::pending("REALTIME_PERMISSION_WEBHOOK_URL", Rule::Url(&["http", "https"]), "Who is asked")
-        .unenforced(""),
-    Setting::pending("REALTIME_PERMISSION_WEBHOOK_SECRET", Rule::Text, "What signs the question").secret(),
-    Setting::pending("REALTIME_PERMISSION_WEBHOOK_TIMEOUT", ms(1, 60_000), "How long an answer may take"),
-    Setting::pending("REALTIME_PERMISSION_WEBHOOK_TTL", seconds(0, 86_400), "How long an answer holds"),
-    Setting::pending("REALTIME_ADMIN_ROLES", Rule::List, "Roles that may join everything"),
-    // Checked, not acted on: REST, dialects and leftovers of older servers
-    Setting::pending("REALTIME_API_KEY", Rule::Text, "Key of back ends").secret(),
-    Setting::pending("REALTIME_REST_AUTH", Rule::OneOf(&["off", "optional", "required"]), "REST's callers"),
-    Setting::pending(
-        "REALTIME_DIALECT",
-        Rule::OneOf(&["auto", "primary", "legacy", "both"]),
-        "Names of events for sockets that have not shown which they use",
-    )
-    .or("auto")
-    .already("primary"),
-    Setting::pending("REALTIME_ALLOW_CLIENT_DISPATCH", Rule::Switch, "Clients' events as they are")
-        .or("false")
-        .already("false"),
-    Setting::pending("REALTIME_RELAY_EVENTS", Rule::List, "Events that are passed on"),
-    Setting::pending("REALTIME_JOIN_BROADCAST", Rule::Switch, "Whether joins are told").or("false").already("false"),
-    Setting::pending("REALTIME_IMPLICIT_JOIN", Rule::Switch, "Whether sending joins").or("false").already("false"),
+    Setting::pending("REALTIME_PRESENCE_SYNC_INTERVAL", ms(100, HOUR_MS), "Presence between nodes").or("10000"),
+    // Checked, not acted on: leftovers of older servers
     Setting::pending("REALTIME_ENABLE_COMPRESSION", Rule::Switch, "Compressed frames").or("false").already("false"),
-    Setting::pending("REALTIME_METRICS_PATH", Rule::Path, "Where metrics are").or("/metrics").already("/metrics"),
-    Setting::pending("REALTIME_ENABLE_HEALTH", Rule::Switch, "Whether GET /health answers")
-        .or("true")
-        .already("true"),
-    Setting::pending("REALTIME_HEALTH_PATH", Rule::Path, "Where health is").or("/health").already("/health"),
     // For the tools around the node
     Setting::elsewhere("REALTIME_ENABLED", Rule::Switch, "Whether the plugin is started").or("true"),
     Setting::elsewhere("REALTIME_ROUTE", Rule::Text, "Name of the virtual host")
@@ -241,7 +410,7 @@ mod tests {
             if let Fallback::Text(default) = setting.fallback {
                 assert!(setting.rule.read(default).is_ok(), "{}", setting.name);
             }
-            if let Standing::Pending { already } | Standing::Unenforced { already } = setting.standing {
+            if let Standing::Pending { already } = setting.standing {
                 assert!(already.is_empty() || setting.rule.read(already).is_ok(), "{}", setting.name);
             }
         }

@@ -69,7 +69,24 @@ fn nonsense_is_refused_with_what_to_write_instead() {
     check("REALTIME_HEALTH_CHECK_INTERVAL", "0", "seconds from 1 to 3600");
     check("REALTIME_METRICS_PATH", "metrics", "/metrics");
     check("REALTIME_ENABLED", "maybe", "true or false");
-    check("REALTIME_ROOM_DEFAULT", "deny", "does not keep anybody out");
+    check("REALTIME_MAX_CONNECTIONS_PER_USER", "-1", "from 0 to");
+    check("REALTIME_HISTORY_SIZE", "all", "from 0 to 1000000");
+    check("REALTIME_HISTORY_TTL", "0", "seconds from 1 to");
+    check("REALTIME_RECOVERY", "true", "auto, on or off");
+    check("REALTIME_RECOVERY_WINDOW", "3600001", "milliseconds from 0 to 3600000");
+    check("REALTIME_OFFLINE_TTL", "1d", "seconds from 0 to");
+    check("REALTIME_ROOM_DEFAULT", "closed", "allow or deny");
+    check("REALTIME_CLAIM_MODE", "strict", "exclusive or additive");
+    check("REALTIME_PERMISSION_WEBHOOK_URL", "back/may", "http://host or https://host");
+    check("REALTIME_PERMISSION_WEBHOOK_URL", "${WEBHOOK}", "nobody filled in");
+    check("REALTIME_PERMISSION_WEBHOOK_TIMEOUT", "0", "milliseconds from 10 to 60000");
+    check("REALTIME_PERMISSION_WEBHOOK_TTL", "1h", "seconds from 0 to 86400");
+    check("REALTIME_REST_AUTH", "none", "required, optional or off");
+    check("REALTIME_API_KEY", "${REALTIME_API_KEY}", "nobody filled in");
+    check("PLUGIN_INTERNAL_SECRET", "${PLUGIN_INTERNAL_SECRET}", "nobody filled in");
+    check("REALTIME_DIALECT", "klingon", "auto, primary, legacy or both");
+    check("REALTIME_IMPLICIT_JOIN", "sometimes", "true or false");
+    check("REALTIME_HEALTH_PATH", "/health?full", "/metrics");
 }
 
 #[test]
@@ -95,6 +112,18 @@ fn contradictions_are_refused() {
     check(&["--fault-injection=true", "--dev"], "");
     check(&[], "REALTIME_JWT_SECRET is not set");
     check(&["--jwt-secret="], "REALTIME_JWT_SECRET is not set");
+    check(&["--jwt-secret=s", "--rest-auth=off"], "development mode only");
+    check(&["--jwt-secret=s", "--rest-auth=optional"], "X-API-Key");
+    check(&["--jwt-secret=s", "--rest-auth=required"], "");
+    check(&["--dev", "--rest-auth=off"], "");
+    check(&["--dev", "--api-key=schlüssel"], "REALTIME_API_KEY cannot be sent in a header");
+    check(&["--dev", "--plugin-internal-secret= k "], "PLUGIN_INTERNAL_SECRET cannot be sent in a header");
+    check(&["--dev", "--permission-webhook-url=https://bäck/may"], "cannot be asked");
+    check(&["--dev", "--permission-webhook-url=http://back:8080/may?from=realtime"], "");
+    check(&["--dev", "--health-path=/metrics"], "are the same");
+    check(&["--dev", "--health-path=/metrics", "--metrics-enabled=false"], "");
+    check(&["--dev", "--metrics-path=/presence/metrics"], "another page already");
+    check(&["--dev", "--relay-events=message:send"], "REALTIME_RELAY_EVENTS has message:send");
     check(&["--jwt-secret=s", "--jwt-algorithm=RS256"], "not a PEM key");
     check(&["--jwt-secret=-----BEGIN PUBLIC KEY-----"], "REALTIME_JWT_ALGORITHM is for shared secrets");
     assert!(Cli::try_parse_from(["realtime", "--dev", "--auth-required=true"]).is_err());
@@ -118,6 +147,10 @@ fn doubtful_values_are_told() {
     check(&[("REALTIME_JWT_SECRET", "short")], "32 random bytes");
     check(&[("REALTIME_JWT_SECRET", "a secret of 32 bytes with a tail \n")], "begins or ends with a blank");
     check(&[("REALTIME_MAX_PAYLOAD", "5000")], "never reached");
+    check(&[("REALTIME_OFFLINE_TTL", "301")], "how much was missed");
+    check(&[("REALTIME_API_KEY", "short")], "16 random bytes");
+    check(&[("PLUGIN_INTERNAL_SECRET", "short")], "16 random bytes");
+    check(&[("REALTIME_PERMISSION_WEBHOOK_SECRET", "s")], "signs nothing");
     check(&[("REALTIME_PROT", "1")], "did you mean REALTIME_PORT?");
 }
 
@@ -129,6 +162,8 @@ fn secrets_are_shown_nowhere() {
         ("REALTIME_API_KEY", "hush-hush"),
         ("REALTIME_REDIS_URL", "redis://:hush-hush@redis:6379/1"),
         ("REALTIME_PERMISSION_WEBHOOK_SECRET", "hush-hush"),
+        ("REALTIME_PERMISSION_WEBHOOK_URL", "https://back:hush@back/may?key=hush"),
+        ("PLUGIN_INTERNAL_SECRET", "hush-hush"),
     ];
     let config = parse(&[], &variables).unwrap();
     assert!(!config.summary().contains("hush") && !config.warnings.join("").contains("hush"));
