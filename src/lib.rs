@@ -9,5 +9,6 @@ pub mod config;
 pub mod engine;
 pub mod healthcheck;
 pub mod node;
+pub mod permissions;
 pub mod routes;
 pub mod rt;

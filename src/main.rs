@@ -41,7 +41,10 @@ fn run(command: Option<&Command>, resolved: &Resolved) -> Result<(), Failure> {
     let config = || Config::new(resolved).map_err(refusal);
     match command {
         None => serve(&config()?),
-        Some(Command::Healthcheck) => healthcheck::ask(config()?.port).map_err(|message| (WORLD, message)),
+        Some(Command::Healthcheck) => {
+            let config = config()?;
+            healthcheck::ask(config.port, &config.pages).map_err(|message| (WORLD, message))
+        }
         Some(Command::CheckConfig(_)) => check_config(resolved),
         Some(Command::Token(request)) => {
             let token = request.mint(&config()?).map_err(|message| (CONFIGURATION, message))?;

@@ -1,14 +1,16 @@
 //! The chat node from start to stop: what is decided once, told to the operator, and undone at the end.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use core_shards::{Placement, Shard, ShardMetrics, limits};
+use core_shards::{Limits, Mail, Placement, Question, Shard, ShardMetrics, limits};
 
 use crate::auth::{SharedVerifier, Verifier};
-use crate::chat::{ChatMetrics, ChatNode};
+use crate::chat::{ChatMetrics, ChatNode, Parts};
 use crate::config::Config;
+use crate::engine::Postbox;
 use crate::engine::threads::Engine;
-use crate::routes::{Routes, VERSION};
+use crate::permissions::{PermissionSettings, Permissions};
+use crate::routes::{Routes, Surroundings, VERSION, hash_of};
 use crate::rt::{DriverChoice, choose_driver};
 
 /// A running chat node.
@@ -54,13 +56,57 @@ fn start_engine(
     let placement = Placement::new(core_count, (random_u64(), random_u64()));
     let shards: Vec<Arc<ShardMetrics>> = (0..core_count).map(|_| Arc::default()).collect();
     let doors: Vec<Arc<ChatMetrics>> = (0..core_count).map(|_| Arc::default()).collect();
-    let (limits, driver, has_metrics) = (config.limits(), driver.driver, config.metrics_enabled);
-    Engine::start(config.engine(), driver, core_count, config.address(), move |core, shared, now| {
-        let (metrics, door) = (shards[core.index()].clone(), doors[core.index()].clone());
-        let shard = Shard::new(core, placement, limits.clone(), metrics, random_u64(), now);
-        let (shared, shards, doors) = (shared.clone(), shards.clone(), doors.clone());
-        let routes = Routes::new(shared, shards, doors, verifier.clone(), driver, has_metrics);
-        ChatNode::new(core, placement, shard, verifier.clone(), Arc::new(routes), door)
+    let limits = Arc::new(config.limits());
+    let (driver, pages) = (driver.driver, config.pages.clone());
+    let config_hash = hash_of(config.shown());
+    let postbox = Arc::new(OnceLock::new());
+    let permissions =
+        config.permissions().map(|settings| start_permissions(settings, &postbox)).transpose()?;
+    let engine =
+        Engine::start(config.engine(), driver, core_count, config.address(), move |core, shared, now| {
+            let (metrics, door) = (shards[core.index()].clone(), doors[core.index()].clone());
+            let shard = Shard::new(core, placement, Limits::clone(&limits), metrics, random_u64(), now);
+            let routes = Routes::new(Surroundings {
+                shared: shared.clone(),
+                shards: shards.clone(),
+                doors: doors.clone(),
+                verifier: verifier.clone(),
+                permissions: permissions.clone(),
+                driver,
+                pages: pages.clone(),
+                config_hash,
+            });
+            let parts = Parts {
+                verifier: verifier.clone(),
+                routes: Arc::new(routes),
+                permissions: permissions.clone(),
+                limits: limits.clone(),
+            };
+            ChatNode::new(core, placement, shard, parts, door)
+        })?;
+    let _ = postbox.set(engine.postbox());
+    Ok(engine)
+}
+
+/// Starts the threads that ask the permission webhook. Their answers come back as mail.
+fn start_permissions(
+    settings: &PermissionSettings,
+    postbox: &Arc<OnceLock<Postbox<ChatNode>>>,
+) -> std::io::Result<Permissions> {
+    /// How often an answer is tried to be delivered; each time takes seconds. Sessions whose answer is lost would wait
+    /// for ever.
+    const ATTEMPTS: usize = 100;
+    let postbox = postbox.clone();
+    Permissions::start(settings, move |question: Question, verdict| {
+        let core = question.core;
+        let mut letter = Mail::Verdict(Box::new(question), verdict);
+        for _ in 0..ATTEMPTS {
+            match postbox.wait().post(core, letter) {
+                Ok(()) => return,
+                Err(returned) => letter = returned,
+            }
+        }
+        tracing::error!(core = core.0, "an answer of the permission webhook found no room");
     })
 }
 
