@@ -6,7 +6,8 @@ mod measure;
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
-use protocol::chat::event::{self, Stamp};
+use protocol::chat::dialect::{Form, Style};
+use protocol::chat::event::{self, Kind, Stamp};
 use protocol::websocket::frame::{Opcode, push_frame, push_masked_frame};
 use protocol::websocket::{Decoder, Limits, Role};
 
@@ -58,7 +59,9 @@ fn encode(criterion: &mut Criterion) {
     group.bench_function("encode/message", |bencher| {
         bencher.iter(|| {
             out.clear();
-            event::push_message(&mut out, black_box(stamp), black_box(&body), &[])
+            let form = Form::plain(Style::Primary);
+            let (stamp, body) = (black_box(stamp), black_box(&body));
+            event::push_publication(&mut out, &Kind::Message, form, stamp, "general", body, &[]);
         });
     });
     group.finish();

@@ -7,11 +7,14 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use core_shards::ids::MessageId;
 use core_shards::limits::MAILBOX_LETTERS_MAX;
-use core_shards::mail::{Deliver, Publication};
+use core_shards::mail::Deliver;
+use core_shards::publication::{FormKey, Frames, Publication};
 use core_shards::{CoreId, Mail, Offset, RoomId};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use crossbeam_channel::{Receiver, Sender, bounded};
+use protocol::chat::event::Kind;
 use realtime::rt::{self, Doorbell, Driver, DriverPreference, choose_driver};
 
 /// A letter with its sender, as mailboxes hold it; `None` ends the receiver.
@@ -41,7 +44,21 @@ fn letter(publication: &Arc<Publication>) -> Letter {
 }
 
 fn publication() -> Arc<Publication> {
-    Arc::new(Publication { offset: Offset(1), frames: vec![b'x'; 400].into(), received_us: 0 })
+    let mut frames = Frames::default();
+    frames.add(FormKey::PLAIN, |out| out.resize(400, b'x'));
+    Arc::new(Publication {
+        lane: CoreId(0),
+        seq: 1,
+        channel: "general".into(),
+        kind: Kind::Message,
+        id: MessageId::ZERO,
+        offset: Some(Offset(1)),
+        timestamp_ms: 0,
+        body: Vec::new(),
+        attachments: Vec::new(),
+        frames,
+        received_us: 0,
+    })
 }
 
 /// A core that answers each burst with one letter, once all of it has come.

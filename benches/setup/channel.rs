@@ -2,7 +2,10 @@
 
 #![allow(dead_code, reason = "each benchmark uses a part of it")]
 
-use core_shards::{CoreId, Event, FrameRef, Identity, Limits, Now, Outputs, Placement, SessionId, Shard};
+use core_shards::limits::RateLimits;
+use core_shards::{
+    CoreId, Event, FrameRef, Identity, Limits, Newcomer, Now, Outputs, Placement, SessionId, Shard,
+};
 use protocol::json::{Json, Validator};
 
 /// The channel and everything that follows from what its members say.
@@ -17,7 +20,10 @@ impl Channel {
     pub(crate) fn with_members(member_count: u32) -> Self {
         let now = Now { monotonic_us: 1_000_000, unix_ms: 1_772_359_201_000 };
         let placement = Placement::new(1, (1, 2));
-        let shard = Shard::new(CoreId(0), placement, Limits::default(), Default::default(), 7, now);
+        // A benchmark says more in a second than a user may in a minute.
+        let rate = RateLimits { is_enabled: false, points: 1, window_ms: 1 };
+        let limits = Limits { rate, ..Limits::default() };
+        let shard = Shard::new(CoreId(0), placement, limits, Default::default(), 7, now);
         let mut channel = Self { shard, now, out: Outputs::default() };
         let join = [r#"["channel:join",{"channelId":"general"}]"#.to_owned()];
         let join = events(&join)[0];
@@ -27,9 +33,10 @@ impl Channel {
                 session: None,
                 name: Some("Ann Example".into()),
                 roles: Box::new([]),
+                grants: None,
                 expires_at_unix_ms: None,
             };
-            channel.shard.handle_connect(member(slot), identity, now, &mut channel.out);
+            channel.shard.handle_connect(member(slot), Newcomer::plain(identity), now, &mut channel.out);
             channel.say(slot, &join);
             channel.take(|_, _| {});
         }
