@@ -170,3 +170,52 @@ test('a page that is loaded again is still signed in', () =>
     await ada.getByText('signed in as Ada').waitFor();
     await ada.getByRole('heading', { name: '# reloaded' }).waitFor();
   }));
+
+test('typing, reactions, receipts and statuses are seen by the others', () =>
+  withTabs('company', async (open) => {
+    const [ada, grace] = [await open(), await open()];
+    await signIn(ada, 'Ada', 'company');
+    await signIn(grace, 'Grace', 'company');
+    await say(ada, 'Who is there?');
+    await heard(grace, 'Who is there?');
+    await ada.getByText('seen by Grace').waitFor();
+    await grace.locator('#log li').hover();
+    await grace.getByRole('button', { name: 'React with 🎉' }).click();
+    await ada.locator('#log .marks button', { hasText: '🎉 1' }).click();
+    await grace.locator('#log .marks button', { hasText: '🎉 2' }).waitFor();
+    await grace.getByLabel('Message', { exact: true }).pressSequentially('me');
+    await ada.getByText('Grace is typing').waitFor();
+    await grace.getByLabel('Message', { exact: true }).press('Enter');
+    await heard(ada, 'me');
+    await ada.getByText('Grace is typing').waitFor({ state: 'detached' });
+    await grace.getByLabel('How you are').selectOption('dnd');
+    await ada.locator('#members li[data-status=dnd]', { hasText: 'Grace' }).waitFor();
+    await grace.getByLabel('What you are up to').fill('reading');
+    await grace.getByLabel('What you are up to').press('Enter');
+    await ada.locator('#members').getByText('reading').waitFor();
+  }));
+
+test('a connection that is cut is taken up again, with what was said meanwhile', () =>
+  withTabs('cut', async (open) => {
+    const [ada, grace] = [await open(), await open()];
+    await signIn(ada, 'Ada', 'cut');
+    await signIn(grace, 'Grace', 'cut');
+    await say(ada, 'first');
+    await heard(grace, 'first');
+    await ada.getByRole('button', { name: 'Cut the connection' }).click();
+    await ada.getByText('cut off').waitFor();
+    for (const content of ['second', 'third']) await say(grace, content);
+    await settled(grace);
+    await ada.getByRole('button', { name: 'Resume the session' }).click();
+    await ada.getByText('Recovered: the same session').waitFor();
+    await heard(ada, 'third');
+    assert.deepEqual(await ada.locator('#log .content').allTextContents(), ['first', 'second', 'third']);
+
+    await ada.getByRole('button', { name: 'Cut the connection' }).click();
+    await say(grace, 'fourth');
+    await settled(grace);
+    await ada.getByRole('button', { name: 'Begin a new one' }).click();
+    await ada.getByText('A new session:').waitFor();
+    await heard(ada, 'fourth');
+    assert.deepEqual(await ada.locator('#log .content').allTextContents(), ['first', 'second', 'third', 'fourth']);
+  }));

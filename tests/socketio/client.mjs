@@ -13,11 +13,11 @@ export const transports = {
 
 export class Client extends Inbox {
   constructor(node, options) {
-    const { userId, ...others } = options;
+    const { userId, url = node.url, ...others } = options;
     super(userId);
     const auth = userId === undefined ? {} : { userId };
     this.userId = userId;
-    this.socket = io(node.url, { forceNew: true, auth, reconnectionDelay: 50, reconnectionDelayMax: 400, ...others });
+    this.socket = io(url, { forceNew: true, auth, reconnectionDelay: 50, reconnectionDelayMax: 400, ...others });
     this.socket.onAny((event, ...args) => this.keep(event, args));
     for (const event of ['connect', 'disconnect', 'connect_error']) {
       this.socket.on(event, (...args) => this.keep(event, args));
@@ -42,8 +42,16 @@ export class Client extends Inbox {
     return this.socket.timeout(waitMsMax).emitWithAck(event, ...args);
   }
 
-  join(channelId) {
-    return this.ask('channel:join', { channelId });
+  join(channelId, more = {}) {
+    return this.ask('channel:join', { channelId, ...more });
+  }
+
+  /** Joins and reads what a join is told, so that only later events are left. */
+  async enter(channelId, more = {}) {
+    const ack = await this.join(channelId, more);
+    await this.next('channel:joined', (joined) => joined.channelId === channelId);
+    await this.next('channel:members', (members) => members.channelId === channelId);
+    return ack;
   }
 
   send(channelId, content, more = {}) {
@@ -69,9 +77,47 @@ export class Client extends Inbox {
     await this.ask('ping', { timestamp: Date.now() });
   }
 
+  /** Loses the connection as a network does, not as a user: the client comes back by itself. */
+  cut() {
+    this.socket.io.engine.close();
+  }
+
+  /** After a cut: resolves when the client is back, with whether the node took up its former session. */
+  async back() {
+    await this.next('disconnect');
+    await this.next('connect');
+    return this.socket.recovered;
+  }
+
   close() {
     this.socket.disconnect();
   }
+}
+
+/** Clients of these users in `channelId`, in the order of their joins. */
+export async function membersOf(open, channelId, ...userIds) {
+  const members = [];
+  for (const userId of userIds) {
+    const member = await open(userId);
+    await member.enter(channelId);
+    members.push(member);
+  }
+  return members;
+}
+
+let freshCount = 0;
+/** A user's id like `name` that no other test uses: the node remembers users beyond the end of their connections. */
+export const fresh = (name) => `${name}-${(freshCount += 1)}`;
+
+/** Members of a channel that nobody has seen before, called after `names`; that they came is not left unread. */
+export async function newcomersIn(open, channelId, ...names) {
+  const members = [];
+  for (const name of names) {
+    const [member] = await membersOf(open, channelId, fresh(name));
+    for (const earlier of members) await earlier.next('presence', ({ userId }) => userId === member.userId);
+    members.push(member);
+  }
+  return members;
 }
 
 /**

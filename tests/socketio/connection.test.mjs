@@ -8,7 +8,8 @@ import { insecure, startNode } from './server.mjs';
 
 let node;
 before(async () => {
-  node = await startNode(insecure);
+  // Whoever leaves is a member until the grace is over.
+  node = await startNode({ ...insecure, REALTIME_PRESENCE_TIMEOUT: '100' });
 });
 after(() => node.stop());
 

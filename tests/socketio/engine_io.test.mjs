@@ -222,6 +222,8 @@ describe('with a short heartbeat', () => {
       ...insecure,
       REALTIME_WEBSOCKET_PING_INTERVAL: '300',
       REALTIME_WEBSOCKET_PING_TIMEOUT: '200',
+      REALTIME_RECOVERY_WINDOW: '500', // who is silent for longer does not come back as the same session
+      REALTIME_PRESENCE_TIMEOUT: '500',
     });
   });
   after(() => lively.stop());

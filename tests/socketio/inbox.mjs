@@ -21,6 +21,7 @@ export async function until(what, isSo) {
   const deadline = Date.now() + waitMsMax;
   while (!(await isSo())) {
     if (Date.now() > deadline) throw new Error(`waited in vain until ${what}`);
+    await new Promise(setImmediate); // what has arrived is looked at before the next question
   }
 }
 
@@ -50,6 +51,14 @@ export class Inbox {
     const taken = [];
     while (taken.length < count) taken.push(await this.next(event));
     return taken;
+  }
+
+  /** All events of a name that are here and were not asked for, in the order of their arrival. */
+  drain(event, matches = () => true) {
+    const isTaken = (kept) => kept.event === event && matches(...kept.args);
+    const taken = this.#kept.filter(isTaken);
+    this.#kept = this.#kept.filter((kept) => !isTaken(kept));
+    return taken.map((kept) => kept.args[0]);
   }
 
   /** How many events of a name are here and were not asked for. */

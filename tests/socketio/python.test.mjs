@@ -3,76 +3,12 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
-import { createInterface } from 'node:readline';
 import { after, before, describe, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { withClients } from './client.mjs';
-import { Inbox, inTime, waitMsMax } from './inbox.mjs';
+import { inTime } from './inbox.mjs';
+import { inFolder, python, pythonTransports, withPython } from './python_client.mjs';
 import { insecure, isReference, startNode } from './server.mjs';
 import { forgedTokens, nowSecs, sign, tokenOf } from './tokens.mjs';
-
-const inFolder = (path) => fileURLToPath(new URL(`python/${path}`, import.meta.url));
-const python = inFolder('.venv/bin/python');
-const pythonTransports = {
-  'polling only': ['polling'],
-  'websocket only': ['websocket'],
-  'polling with upgrade': ['polling', 'websocket'],
-};
-
-before(() => assert.ok(existsSync(python), 'python/.venv is missing; run.sh makes it'));
-
-/** A python-socketio client in a process of its own. */
-class PythonClient extends Inbox {
-  #process;
-  #askCount = 0;
-
-  constructor(node, transports) {
-    super('the Python client');
-    this.node = node;
-    this.transports = transports;
-    this.#process = spawn(python, [inFolder('client.py')], { stdio: ['pipe', 'pipe', 'inherit'] });
-    this.exited = once(this.#process, 'exit');
-    createInterface({ input: this.#process.stdout }).on('line', (line) => {
-      const { event, args } = JSON.parse(line);
-      this.keep(event, args);
-    });
-  }
-
-  connect(auth) {
-    this.#tell({ do: 'connect', url: this.node.url, auth, transports: this.transports });
-  }
-
-  emit(event, payload) {
-    this.#tell({ do: 'emit', event, payload });
-  }
-
-  ask(event, payload) {
-    const id = this.#askCount++;
-    this.#tell({ do: 'ask', id, event, payload });
-    return this.next(`ack ${id}`);
-  }
-
-  async close() {
-    this.#process.stdin.end();
-    const overdue = setTimeout(() => this.#process.kill('SIGKILL'), waitMsMax);
-    await this.exited;
-    clearTimeout(overdue);
-  }
-
-  #tell(command) {
-    this.#process.stdin.write(`${JSON.stringify(command)}\n`);
-  }
-}
-
-async function withPython(node, transports, scenario) {
-  const client = new PythonClient(node, transports);
-  try {
-    await scenario(client);
-  } finally {
-    await client.close();
-  }
-}
 
 for (const [way, transports] of Object.entries(pythonTransports)) {
   // python-engineio gives up on a poll of more than 16 packets, and Node's engine sends as many as there are.
@@ -152,7 +88,8 @@ for (const [way, transports] of Object.entries(pythonTransports)) {
         assert.equal((await snake.next('error')).code, 'VALIDATION_ERROR');
       }));
 
-    test('in its synchronous form chats with itself', { skip }, async () => {
+    // Its handlers take exactly one argument, and Node adds one for recovery, whoever the client is.
+    test('in its synchronous form chats with itself', { skip: isReference && 'more than Node’s recovery allows' }, async () => {
       const process = spawn(python, [inFolder('simple_chat.py'), node.url, ...transports], { stdio: ['ignore', 'inherit', 'inherit'] });
       const overdue = setTimeout(() => process.kill('SIGKILL'), 60_000);
       const [code] = await once(process, 'exit');

@@ -137,7 +137,7 @@ export async function exchange(node, bytes) {
   socket.setEncoding('latin1');
   let received = '';
   socket.on('data', (text) => (received += text));
-  const closed = once(socket, 'close');
+  const closed = new Promise((resolve) => socket.once('close', resolve)); // `once` would take the reset for a failure
   socket.write(bytes);
   await inTime(closed, 'the node to close the connection', 20_000);
   return received;
@@ -158,7 +158,7 @@ export async function upgradedSocket(node) {
   socket.on('error', () => {});
   let received = Buffer.alloc(0);
   socket.on('data', (bytes) => (received = Buffer.concat([received, bytes])));
-  const closed = once(socket, 'close').then(() => received);
+  const closed = new Promise((resolve) => socket.once('close', () => resolve(received)));
   const key = Buffer.from('sixteen bytes ok').toString('base64');
   socket.write(
     `GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\n` +

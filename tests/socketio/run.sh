@@ -47,7 +47,13 @@ if [[ "$(cat python/.venv/.requirements-state 2>/dev/null)" != "$requirements_st
   echo "$requirements_state" >python/.venv/.requirements-state
 fi
 
+# What the oracle knows: Engine.IO, Socket.IO, channels, messages, recovery.
+oracle_files=(authentication browser channels connection engine_io http jitter malformed messages order python recovery restart)
+
 files=("$@")
-((${#files[@]} > 0)) || files=(*.test.mjs)
+if ((${#files[@]} == 0)); then
+  files=(*.test.mjs)
+  [[ "${SUITE_TARGET:-}" != reference ]] || files=("${oracle_files[@]/%/.test.mjs}")
+fi
 echo "stock clients against ${REALTIME_BIN:-the oracle}, driver $driver"
 exec node --test --test-reporter=spec --test-concurrency=2 --test-timeout=180000 "${files[@]}"

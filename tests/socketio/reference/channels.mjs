@@ -10,18 +10,23 @@ export class Channels {
   #members = new Map(); // channelId -> Map(socket -> joinedAt)
   #lastTimestamps = new Map(); // channelId -> ms
   #acks = new Map(); // userId + clientMessageId -> ack
+  #io;
   #contentCharsMax;
   messageCount = 0;
 
-  constructor({ contentCharsMax }) {
+  constructor(io, { contentCharsMax }) {
+    this.#io = io;
     this.#contentCharsMax = contentCharsMax;
+  }
+
+  /** A session that lost its connection and was recovered is in its channels again. */
+  readmit(socket) {
+    for (const channelId of socket.rooms) if (channelId !== socket.id) this.#admit(socket, channelId);
   }
 
   join(socket, payload) {
     const channelId = channelOf(payload);
-    const members = this.#members.get(channelId) ?? new Map();
-    this.#members.set(channelId, members);
-    if (!members.has(socket)) members.set(socket, new Date().toISOString());
+    const members = this.#admit(socket, channelId);
     const present = presentUsers(members);
     const memberCount = present.length;
     socket.emit('channel:joined', { channelId, userId: socket.data.userId, memberCount, timestamp: Date.now() });
@@ -33,6 +38,7 @@ export class Channels {
   leave(socket, payload) {
     const channelId = channelOf(payload);
     this.#members.get(channelId)?.delete(socket);
+    socket.leave(channelId);
     socket.emit('channel:left', { channelId, userId: socket.data.userId });
     return { success: true, channelId, data: { channelId } };
   }
@@ -53,7 +59,7 @@ export class Channels {
     const extra = Object.fromEntries(sentAlong.filter((key) => payload[key] !== undefined).map((key) => [key, payload[key]]));
     const common = { id, messageId: id, channelId, timestamp, createdAt };
     const message = { ...common, userId, content, mentions: payload.mentions ?? [], type: payload.type ?? 'text', ...extra };
-    for (const member of members.keys()) member.emit('message', message);
+    this.#io.to(channelId).emit('message', message); // by the adapter, which remembers it for recovery
     this.messageCount += 1;
 
     const clientMessageId = payload.clientMessageId;
@@ -64,6 +70,14 @@ export class Channels {
 
   forget(socket) {
     for (const members of this.#members.values()) members.delete(socket);
+  }
+
+  #admit(socket, channelId) {
+    const members = this.#members.get(channelId) ?? new Map();
+    this.#members.set(channelId, members);
+    if (!members.has(socket)) members.set(socket, new Date().toISOString());
+    socket.join(channelId);
+    return members;
   }
 }
 

@@ -1,6 +1,6 @@
 // The oracle: the chat node's promises kept by Node's own socket.io, one process, one thread. Where the node and this
 // server must behave alike, the same test runs against both. It reads the node's environment variables and knows the
-// primary dialect only; presence, typing, history and limits are not here.
+// primary dialect only; it recovers connections; presence, typing, history and limits are not here.
 
 import { createServer } from 'node:http';
 import { randomUUID } from 'node:crypto';
@@ -15,7 +15,6 @@ const corsOrigins = (env.REALTIME_CORS_ORIGIN ?? '*').split(',').map((origin) =>
 const connectionsMax = Number(env.REALTIME_WEBSOCKET_MAX_CONNECTIONS ?? 10_000);
 const page = new URL('../../../src/page/index.html', import.meta.url);
 const startedAt = Date.now();
-const channels = new Channels({ contentCharsMax: Number(env.REALTIME_MAX_MESSAGE_LENGTH ?? 10_000) });
 
 const http = createServer({ headersTimeout: 5_000, connectionsCheckingInterval: 500 }, answer);
 const io = new Server(http, {
@@ -24,6 +23,8 @@ const io = new Server(http, {
   maxHttpBufferSize: 1_000_000,
   connectTimeout: 10_000,
   serveClient: false,
+  // Without middleware: who a recovered session belongs to is kept with it.
+  connectionStateRecovery: { maxDisconnectionDuration: Number(env.REALTIME_RECOVERY_WINDOW ?? 120_000), skipMiddlewares: true },
   allowRequest: (request, decide) => decide('Forbidden', isOriginAllowed(request.headers.origin)),
   cors: {
     origin: corsOrigins.includes('*') ? '*' : corsOrigins,
@@ -32,6 +33,7 @@ const io = new Server(http, {
     allowedHeaders: ['Authorization', 'Content-Type', 'X-API-Key'],
   },
 });
+const channels = new Channels(io, { contentCharsMax: Number(env.REALTIME_MAX_MESSAGE_LENGTH ?? 10_000) });
 
 // Full is a state of the node, not a fault of the client: an HTTP error makes it come back later.
 io.engine.use((request, response, next) => {
@@ -51,6 +53,7 @@ io.use((socket, next) => {
 });
 
 io.on('connection', (socket) => {
+  if (socket.recovered) channels.readmit(socket);
   socket.emit('connected', { socketId: socket.id, serverTime: new Date().toISOString(), protocolVersion: '1.0' });
   socket.emit('authenticated', authenticated(socket));
   socket.on('disconnect', () => channels.forget(socket));
