@@ -253,33 +253,11 @@ pub(super) fn note_of<'a>(
 #[cfg(test)]
 mod tests {
     use super::super::Ending;
-    use super::super::trial::{self, Trial, quiet};
+    use super::super::trial::{self, Trial, pair, quiet, say, told};
     use super::*;
     use crate::limits::Limits;
 
     const GRACE_MS: u64 = 30_000;
-
-    fn say(trial: &mut Trial, session: SessionId, status: &str) {
-        trial.event(session, &format!(r#"["presence:update",{{"status":"{status}"}}]"#), None);
-    }
-
-    /// The statuses that a session was told of a user since it was last asked.
-    fn told(trial: &mut Trial, session: SessionId, user: &str) -> Vec<String> {
-        let heard = trial.inbox(session);
-        let of_user = trial::of(&heard, "presence").into_iter();
-        let of_user = of_user.filter(|packet| trial::text(packet, "userId") == user);
-        of_user.map(|packet| trial::text(packet, "status").to_owned()).collect()
-    }
-
-    /// Two users in one channel: who watches, and who is watched.
-    fn pair(limits: Limits) -> (Trial, SessionId, SessionId) {
-        let mut trial = Trial::new(limits);
-        let (watcher, watched) = (trial.connect(0, "8", None), trial.connect(1, "7", None));
-        trial.join(watcher, "a");
-        trial.join(watched, "a");
-        trial.inbox(watcher);
-        (trial, watcher, watched)
-    }
 
     #[test]
     fn a_reconnect_within_the_grace_is_no_event() {

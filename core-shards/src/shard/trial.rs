@@ -306,3 +306,26 @@ pub(super) fn quiet() -> Limits {
     let limits = Limits::default();
     Limits { rate: RateLimits { is_enabled: false, ..limits.rate }, ..limits }
 }
+
+/// Has a session set its user's status.
+pub(super) fn say(trial: &mut Trial, session: SessionId, status: &str) {
+    trial.event(session, &format!(r#"["presence:update",{{"status":"{status}"}}]"#), None);
+}
+
+/// The statuses that a session was told of a user since it was last asked.
+pub(super) fn told(trial: &mut Trial, session: SessionId, user: &str) -> Vec<String> {
+    let heard = trial.inbox(session);
+    let of_user = of(&heard, "presence").into_iter();
+    let of_user = of_user.filter(|packet| text(packet, "userId") == user);
+    of_user.map(|packet| text(packet, "status").to_owned()).collect()
+}
+
+/// Two users in one channel: who watches, and who is watched.
+pub(super) fn pair(limits: Limits) -> (Trial, SessionId, SessionId) {
+    let mut trial = Trial::new(limits);
+    let (watcher, watched) = (trial.connect(0, "8", None), trial.connect(1, "7", None));
+    trial.join(watcher, "a");
+    trial.join(watched, "a");
+    trial.inbox(watcher);
+    (trial, watcher, watched)
+}
