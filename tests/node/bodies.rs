@@ -8,9 +8,8 @@ use protocol::websocket::frame::Opcode;
 use realtime::engine::settings::BODIES_BYTES_MAX;
 use realtime::engine::threads::Engine;
 
-use super::desk::{Desk, open, settings};
+use super::desk::{Desk, count_until, open, settings};
 use super::http::Http;
-use super::server::PATIENCE;
 use super::websocket::{WebSocket, frame};
 
 /// What every half-sent body or message of these tests has: most of the largest one.
@@ -18,11 +17,7 @@ const HALF_BYTES: usize = 900_000;
 /// Waits until a core keeps so many bytes of what has not arrived whole.
 #[track_caller]
 fn until_kept(desk: &Engine<Desk>, is_enough: impl Fn(u64) -> bool) {
-    let ends = std::time::Instant::now() + PATIENCE;
-    while !is_enough(desk.shared.metrics[0].half_received_bytes.get()) {
-        assert!(std::time::Instant::now() < ends, "{:?}", desk.shared.metrics[0].half_received_bytes);
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    count_until(desk, |metrics| metrics.half_received_bytes.get(), is_enough);
 }
 
 /// Begins as many as a core keeps, one after the other, so that none of them is refused.

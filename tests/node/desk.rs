@@ -12,6 +12,7 @@ use protocol::http::cors::Cors;
 use protocol::http::response::Response;
 use protocol::websocket;
 use protocol::websocket::frame::{Opcode, push_frame};
+use realtime::engine::metrics::EngineMetrics;
 use realtime::engine::settings::STRANGER_BODY_BYTES_MAX;
 use realtime::engine::threads::Engine;
 use realtime::engine::{
@@ -71,6 +72,20 @@ pub(crate) fn ask_until(desk: &Engine<Desk>, target: &str, expected: &str) {
             return;
         }
         assert!(std::time::Instant::now() < ends, "{target} says {answer}, not {expected}");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+/// Waits until a number of the desk's only core is as it should be.
+#[track_caller]
+pub(crate) fn count_until(
+    desk: &Engine<Desk>,
+    count: impl Fn(&EngineMetrics) -> u64,
+    is_so: impl Fn(u64) -> bool,
+) {
+    let ends = std::time::Instant::now() + super::server::PATIENCE;
+    while !is_so(count(&desk.shared.metrics[0])) {
+        assert!(std::time::Instant::now() < ends, "it stays at {}", count(&desk.shared.metrics[0]));
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
 }

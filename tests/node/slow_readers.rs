@@ -90,9 +90,7 @@ fn whoever_reads_late_gets_what_lasts_and_the_latest_of_the_rest() {
     for key in 0..3 {
         assert_eq!(late.until("4"), format!("4{key} is at 99"));
     }
-    while desk.shared.metrics[0].queued_bytes.get() > 0 {
-        std::thread::sleep(std::time::Duration::from_millis(1));
-    }
+    desk::count_until(&desk, |metrics| metrics.queued_bytes.get(), |bytes| bytes == 0);
     tell("/show?0", "as it comes");
     assert_eq!(late.until("4"), "4as it comes");
     desk.stop();
