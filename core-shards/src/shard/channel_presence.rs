@@ -243,4 +243,31 @@ mod tests {
         let heard = trial.inbox(sessions[0]);
         assert!(heard.concat().contains(r#""userId":"user-7","status":"offline""#), "{heard:?}");
     }
+
+    #[test]
+    fn ten_thousand_arrivals_in_ten_seconds_are_few_frames_for_each_member() {
+        const ARRIVALS: u32 = 10_000;
+        const SECONDS: u32 = 10;
+        let mut trial = Trial::new(quiet());
+        let watcher = trial.connect(0, "watcher", None);
+        trial.join(watcher, "a");
+        let (mut single_count, mut batch_sizes) = (0, Vec::new());
+        for slot in 1..=ARRIVALS {
+            let session = trial.connect(slot, &format!("user-{slot}"), None);
+            trial.event(session, r#"["channel:join",{"channelId":"a"}]"#, None);
+            trial.pass(u64::from(SECONDS * 1_000 / ARRIVALS));
+            if slot % 100 == 0 {
+                let heard = trial.inbox(watcher);
+                single_count += trial::of(&heard, "presence").len();
+                let batches = trial::of(&heard, "presence:bulk");
+                batch_sizes.extend(batches.iter().map(|batch| batch.matches(r#""userId":"#).count()));
+                // Nobody else reads, and all of it would be kept.
+                (1..=slot).for_each(|slot| drop(trial.inbox(SessionId { slot, generation: slot })));
+            }
+        }
+        assert!(single_count <= MEMBERS_TOLD_MAX, "{single_count} told one by one");
+        assert!(batch_sizes.len() <= SECONDS as usize + 1, "{batch_sizes:?}");
+        assert!(batch_sizes.len() >= SECONDS as usize - 2, "{batch_sizes:?}");
+        assert!(batch_sizes.iter().all(|size| *size <= CROWD_BATCH_MAX), "{batch_sizes:?}");
+    }
 }
