@@ -1,6 +1,7 @@
 //! Clients that do not read cost a bounded amount of memory, and nobody else's time.
 
 use std::io::Write;
+use std::sync::mpsc;
 
 use super::desk;
 use super::http::Http;
@@ -10,6 +11,8 @@ use super::websocket::{WebSocket, text_frame};
 /// Messages of one run, and the bytes of each: more than all buffers of a connection hold.
 const MESSAGES: usize = 4_000;
 const CONTENT_BYTES: usize = 4_000;
+/// How many messages a reader that keeps up may be behind: less than what waits for a client before it is too slow.
+const BEHIND_MAX: usize = 16;
 
 fn join(server: &Server, user: &str) -> WebSocket {
     let mut socket = WebSocket::join(server.address, user);
@@ -27,9 +30,13 @@ fn slow_readers_are_closed_and_others_hear_everything_in_order() {
     let mut sender = join(&server, "sender");
     let resident_before = server.resident_kib();
     std::thread::scope(|scope| {
+        // Full when the reader is that far behind: then the sender waits for it.
+        let mut to_read = Vec::new();
         for reader in &mut readers {
+            let (expect, expected) = mpsc::sync_channel(BEHIND_MAX);
+            to_read.push(expect);
             scope.spawn(move || {
-                for number in 0..MESSAGES {
+                for number in expected {
                     let message = reader.until("42[\"message\"");
                     assert!(
                         message.contains(&format!("\"content\":\"{number} ")),
@@ -40,6 +47,9 @@ fn slow_readers_are_closed_and_others_hear_everything_in_order() {
         }
         let filler = "x".repeat(CONTENT_BYTES);
         for number in 0..MESSAGES {
+            to_read
+                .iter()
+                .for_each(|expect| expect.send(number).expect("a reader that keeps up is not closed"));
             let content = format!("{{\"channelId\":\"busy\",\"content\":\"{number} {filler}\"}}");
             sender.send(&format!("42{number}[\"message:send\",{content}]"));
             sender.until(&format!("43{number}[{{\"success\":true"));
