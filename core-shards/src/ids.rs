@@ -1,6 +1,7 @@
 //! The names of things, as types: nothing crosses a function edge as a bare integer.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// One core of this node, counted from 0.
@@ -134,6 +135,28 @@ impl fmt::Debug for MessageId {
 
 /// Crockford's alphabet: digits and letters without i, l, o and u.
 const BASE32: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+/// 128 bits that stand for a list of names. In two halves, because a `u128` wants an alignment that no other part of a
+/// letter does, and an allocator pays for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprint {
+    upper: u64,
+    lower: u64,
+}
+
+impl Fingerprint {
+    /// From its bits, which must be uniformly distributed.
+    pub const fn from_bits(bits: u128) -> Self {
+        Self { upper: (bits >> 64) as u64, lower: bits as u64 }
+    }
+}
+
+impl Hash for Fingerprint {
+    /// One half is as good as the whole.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.upper);
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -5,6 +5,7 @@
 //! from an input is collected in [`Outputs`] and carried out by the caller.
 
 pub mod access;
+pub mod chunks;
 pub mod cursor;
 pub mod ids;
 pub mod limits;
@@ -17,6 +18,7 @@ pub mod shard;
 pub mod wheel;
 
 pub use access::{Access, AccessRules, Grants, Question, Verdict};
+pub use chunks::Chunks;
 pub use ids::{ChannelName, CoreId, Epoch, Offset, RoomId, SessionId, UserId};
 pub use limits::Limits;
 pub use mail::{Broadcast, Mail, MailClass};

@@ -1,8 +1,17 @@
-//! Every bound of a core on one page. Each line says what happens when it is reached.
+//! Every bound of a core on one page. Each line says what happens when it is reached. Those that follow from the memory
+//! that a core has are in `memory`.
 
 use std::sync::Arc;
 
 use crate::access::AccessRules;
+
+mod memory;
+
+#[cfg(test)]
+pub(crate) use memory::{
+    ACCESS_ANSWER_BYTES, DETACHED_BYTES, HOME_BYTES, JOURNAL_ENTRY_BYTES, RELATION_BYTES,
+};
+pub use memory::{BillItem, MemoryBounds};
 
 /// Bounds and choices that are configuration. The constants below are the bounds that are not.
 #[derive(Clone, Debug)]
@@ -51,6 +60,8 @@ pub struct Limits {
     pub joins_implicitly: bool,
     /// Who may join what.
     pub access: Arc<AccessRules>,
+    /// How much one core remembers.
+    pub memory: MemoryBounds,
 }
 
 /// What happens to a session whose token ends while it is connected.
@@ -141,6 +152,7 @@ impl Default for Limits {
             tells_joins: false,
             joins_implicitly: false,
             access: Arc::default(),
+            memory: MemoryBounds::default(),
         }
     }
 }
@@ -187,57 +199,31 @@ pub const TIDINGS_LIFE_MS: u64 = 10_000;
 /// Users that one session follows. Reached: `presence:subscribe` is refused with `VALIDATION_ERROR`.
 pub const FOLLOWED_MAX: usize = 2_000;
 
-/// Users that the sessions of one core follow together, those of lost sessions included. Reached: `presence:subscribe` is
-/// refused with `SERVER_BUSY`.
-pub const FOLLOWS_OF_CORE_MAX: usize = 262_144;
-
 /// Former members that one channel remembers as offline. Reached: the longest gone is forgotten.
 pub const SEEN_MAX: usize = 1_000;
-
-/// Former members that the channels of one core remember together. Reached: deserted channels are forgotten, then the
-/// longest gone of the channel that somebody leaves.
-pub const FORMERS_OF_CORE_MAX: usize = 262_144;
 
 /// How long a channel remembers a former member, in milliseconds.
 pub const SEEN_LIFE_MS: u64 = 24 * 3_600_000;
 
-/// Channels that one core remembers though nobody is in them. Reached: the longest deserted is forgotten, and whoever
-/// comes back to it is told `recovered: false`.
-pub const HOMES_IDLE_MAX: usize = 16_384;
+/// Entries for lost sessions that are not kept any more in the order of losses, beside two for each that is. Reached: they
+/// are swept out.
+pub const LOSSES_VOID_MAX: usize = 1_024;
 
-/// Publications that one core's journal keeps. Reached: the oldest fall out, and sessions that need them do not resume.
-pub const JOURNAL_ENTRIES_MAX: usize = 65_536;
-
-/// Bytes that the publications of one core's journal may have together. Reached: the oldest fall out likewise.
-pub const JOURNAL_BYTES_MAX: usize = 16 << 20;
+/// Places in the queue of deserted channels that mean nothing any more, beside one for each channel that is. Reached: they
+/// are swept out.
+pub const DESERTED_VOID_MAX: usize = 16_384;
 
 /// Bytes of one channel's history. Reached: the oldest publications fall out.
 pub const HISTORY_BYTES_MAX: usize = 4 << 20;
 
-/// Bytes of the histories of one core. Reached: deserted channels are forgotten, then the oldest publications of the
-/// channel that is published to.
-pub const HISTORIES_BYTES_MAX: usize = 64 << 20;
-
 /// Requests that wait for one channel's next message. Reached: the next is refused with `SERVER_BUSY`.
 pub const POLLERS_MAX: usize = 256;
-
-/// Requests that wait for messages of one core's channels. Reached: the next is refused likewise.
-pub const POLLERS_OF_CORE_MAX: usize = 16_384;
 
 /// Lost sessions of one user that are kept. Reached: the oldest is given up.
 pub const DETACHED_PER_USER_MAX: usize = 16;
 
-/// Lost sessions that one core keeps. Reached: the next is given up at once, and its user may be offline.
-pub const DETACHED_OF_CORE_MAX: usize = 16_384;
-
-/// Memberships that those sessions may have together. Reached: likewise.
-pub const DETACHED_MEMBERSHIPS_MAX: usize = 262_144;
-
 /// Channels of which is remembered where an absent user stopped reading. Reached: further ones are not remembered.
 pub const ABSENCES_MAX: usize = 1_024;
-
-/// Such channels of all users of one core. Reached: further ones are not remembered.
-pub const ABSENCES_OF_CORE_MAX: usize = 262_144;
 
 /// Bytes that one session is replayed when it is taken up again. Over it: the session is not, and the client is told
 /// `recovered: false` by a new one.
@@ -246,15 +232,8 @@ pub const REPLAY_BYTES_MAX: usize = 4 << 20;
 /// How long a sender's retry of the same `clientMessageId` is recognised, in milliseconds.
 pub const RECEIPT_LIFE_MS: u64 = 10 * 60_000;
 
-/// Receipts that one core keeps. Reached: the oldest is forgotten early and
-/// `realtime_receipts_evicted_total` counts it.
-pub const RECEIPTS_MAX: usize = 262_144;
-
 /// Retries that may wait for one message's first acknowledgement. Reached: the retry is refused with `SERVER_BUSY`.
 pub const RETRIES_WAITING_MAX: usize = 8;
-
-/// Answers of the permission webhook that one core remembers. Reached: the oldest is forgotten and asked for again.
-pub const ACCESS_ANSWERS_MAX: usize = 65_536;
 
 /// Questions to the permission webhook that one core waits for. Reached: who asks is refused with `SERVER_BUSY`.
 pub const ACCESS_QUESTIONS_MAX: usize = 1_024;
@@ -269,59 +248,3 @@ pub const RECHECKS_MAX: usize = 65_536;
 /// Letters that wait in one core's mailbox, per class of mail. Reached: senders keep their letters
 /// and stop reading from their own sockets until there is room.
 pub const MAILBOX_LETTERS_MAX: usize = 8_192;
-
-/// Bytes that one receipt costs its core: the map entry and its place in the queue.
-const RECEIPT_BYTES: usize = 194;
-
-/// Bytes that one answer costs its core at most: the table's entry and the place in the queue, both before growing.
-pub(crate) const ACCESS_ANSWER_BYTES: usize = 256;
-
-/// Bytes that one waiting letter costs, envelope only.
-const LETTER_BYTES: usize = 64;
-
-/// Bytes that one publication costs the journal besides itself: its entry and its place in the lane, both before growing.
-pub(crate) const JOURNAL_ENTRY_BYTES: usize = 2 * (48 + 8);
-
-/// Bytes that a channel costs its home that nobody is in: the entry, its name and its places in the tables.
-pub(crate) const HOME_BYTES: usize = 512;
-
-/// Bytes that one lost session costs besides its memberships.
-pub(crate) const DETACHED_BYTES: usize = 512;
-
-/// Bytes that one membership, one former member, one absence and one user that is followed cost at most.
-pub(crate) const RELATION_BYTES: usize = 128;
-
-/// Bytes that one change of presence costs that is kept, besides the names of channels in it.
-const TIDING_BYTES: usize = 256;
-
-/// One line of the memory bill.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BillItem {
-    /// What the memory is for.
-    pub purpose: &'static str,
-    /// The most that it can come to, in bytes, for one core.
-    pub bytes: usize,
-}
-
-/// What one core's fixed bounds add up to when all are reached at once.
-pub fn memory_bill() -> [BillItem; 13] {
-    let item = |purpose, bytes| BillItem { purpose, bytes };
-    [
-        item("receipts of sent messages", RECEIPTS_MAX * RECEIPT_BYTES),
-        item("histories of channels", HISTORIES_BYTES_MAX),
-        item("journal of what was handed out", JOURNAL_BYTES_MAX + JOURNAL_ENTRIES_MAX * JOURNAL_ENTRY_BYTES),
-        item("channels that nobody is in", HOMES_IDLE_MAX * HOME_BYTES),
-        item("former members of channels", FORMERS_OF_CORE_MAX * RELATION_BYTES),
-        item(
-            "lost sessions",
-            DETACHED_OF_CORE_MAX * DETACHED_BYTES + DETACHED_MEMBERSHIPS_MAX * RELATION_BYTES,
-        ),
-        item("where absent users stopped reading", ABSENCES_OF_CORE_MAX * RELATION_BYTES),
-        item("users who are followed", FOLLOWS_OF_CORE_MAX * RELATION_BYTES),
-        item("changes of presence", TIDINGS_MAX * TIDING_BYTES + TIDINGS_CHANNELS_MAX * 16),
-        item("requests that wait for messages", POLLERS_OF_CORE_MAX * RELATION_BYTES),
-        item("answers of the permission webhook", ACCESS_ANSWERS_MAX * ACCESS_ANSWER_BYTES),
-        item("memberships to look at again", RECHECKS_MAX * LETTER_BYTES),
-        item("mailboxes", 2 * MAILBOX_LETTERS_MAX * LETTER_BYTES),
-    ]
-}

@@ -10,7 +10,9 @@ use protocol::chat::dialect::Spelling;
 use protocol::chat::event::Kind;
 
 use crate::access::{self, Verdict};
-use crate::ids::{ChannelName, Epoch, GatheringTicket, MessageId, Offset, RoomId, SessionId, UserId};
+use crate::ids::{
+    ChannelName, Epoch, Fingerprint, GatheringTicket, MessageId, Offset, RoomId, SessionId, UserId,
+};
 use crate::publication::{FormKey, Note, Publication};
 
 pub use calls::{Answer, Broadcast, Call, CallId, Caller, Deed, Outcome, PartId, Query, Question, Quota};
@@ -221,7 +223,7 @@ pub struct Publish {
     /// The sender's id of the message, for the acknowledgement.
     pub client_message_id: Option<Box<str>>,
     /// Under which the sender's core keeps the receipt.
-    pub fingerprint: Option<u128>,
+    pub fingerprint: Option<Fingerprint>,
     /// Fields of the event's object, see [`Publication::body`].
     pub body: Vec<u8>,
     /// Binary attachments.
@@ -287,7 +289,7 @@ pub struct Joined {
     /// Users in the channel, the new one included.
     pub member_count: u32,
     /// The JSON array for `channel:members`.
-    pub members: Arc<[u8]>,
+    pub members: Vec<u8>,
     /// The number of the last change of presence from each core that the list knows.
     pub heard: Box<[u64]>,
     /// The channel's epoch.
@@ -357,7 +359,7 @@ pub struct Published {
     /// The sender's id of the message.
     pub client_message_id: Option<Box<str>>,
     /// Under which the sender's core keeps the receipt.
-    pub fingerprint: Option<u128>,
+    pub fingerprint: Option<Fingerprint>,
     /// The place; `None` if the channel had no such member.
     pub receipt: Option<Receipt>,
     /// The publication, for a back end that wants to see it.

@@ -1,8 +1,10 @@
 //! Which core is at home where: the same keyed hash on every core. Names come from strangers, so the
 //! key is secret and a crowd of names cannot be aimed at one core.
 
-use siphasher::sip::SipHasher13;
 use std::hash::Hasher;
+
+use siphasher::sip::SipHasher13;
+use siphasher::sip128::{Hasher128, SipHasher13 as SipHasher13To128};
 
 use crate::ids::CoreId;
 
@@ -47,15 +49,20 @@ impl Placement {
 
     /// A 128-bit fingerprint of several parts: two different lists never meet in practice.
     pub fn fingerprint(&self, parts: &[&str]) -> u128 {
-        let half = |domain: u8| {
-            let mut hasher = self.hasher(domain);
-            for part in parts {
-                hasher.write_u64(part.len() as u64);
-                hasher.write(part.as_bytes());
-            }
-            u128::from(hasher.finish())
-        };
-        half(b'x') << 64 | half(b'y')
+        let (key, other_key) = self.key_for(b'x');
+        let mut hasher = SipHasher13To128::new_with_keys(key, other_key);
+        for part in parts {
+            hasher.write_u64(part.len() as u64);
+            hasher.write(part.as_bytes());
+        }
+        hasher.finish128().as_u128()
+    }
+
+    /// A 128-bit fingerprint of a number, another one for each `domain` that it is used in. Who does not know the key
+    /// cannot guess it, nor tell the number from it.
+    pub fn fingerprint_of_number(&self, domain: u8, number: u64) -> u128 {
+        let (key, other_key) = self.key_for(domain);
+        SipHasher13To128::new_with_keys(key, other_key).hash(&number.to_le_bytes()).as_u128()
     }
 
     fn core(&self, hash: u64) -> CoreId {
@@ -64,15 +71,13 @@ impl Placement {
     }
 
     fn hash_with(&self, domain: u8, name: &str) -> u64 {
-        let mut hasher = self.hasher(domain);
-        hasher.write(name.as_bytes());
-        hasher.finish()
+        let (key, other_key) = self.key_for(domain);
+        SipHasher13::new_with_keys(key, other_key).hash(name.as_bytes())
     }
 
-    fn hasher(&self, domain: u8) -> SipHasher13 {
-        let mut hasher = SipHasher13::new_with_keys(self.key.0, self.key.1);
-        hasher.write_u8(domain);
-        hasher
+    /// What a name is hashed for has a key of its own, so that the name is hashed in one piece.
+    const fn key_for(&self, domain: u8) -> (u64, u64) {
+        (self.key.0 ^ domain as u64, self.key.1)
     }
 }
 
@@ -129,5 +134,6 @@ mod tests {
     fn a_fingerprint_knows_where_one_part_ends() {
         let placement = Placement::new(1, (1, 2));
         assert_ne!(placement.fingerprint(&["ab", "c"]), placement.fingerprint(&["a", "bc"]));
+        assert_ne!(placement.fingerprint_of_number(b's', 1), placement.fingerprint_of_number(b'p', 1));
     }
 }

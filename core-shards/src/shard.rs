@@ -3,8 +3,10 @@
 //!
 //! ```text
 //! on the sessions' core (that of their user)
-//!   sessions, connect, expiry    who is connected, how a session begins, and the end of its token
+//!   sessions, particulars        who is connected, and what few of them have
+//!   connect, expiry              how a session begins, and the end of its token
 //!   recovery, replay, journal    sessions that lost their connection, and what they are given when they come back
+//!   losses                       which of them were lost first
 //!   users, rates                 whose sessions they are, and what one user may do in a time
 //!   standing, presence, follow   how a user is, who hears of it, and who wants to
 //!   membership, rooms, absence   joining and leaving, the local members of a channel, and what an absent user missed
@@ -13,13 +15,15 @@
 //!   relay, calls, rights         what is passed on, what back ends want, and who may do what in a channel
 //!
 //! on a channel's core
-//!   homes, home, attendance      all channels, one channel, and who comes and goes
+//!   homes, home                  all channels, and one channel
+//!   members, attendance          who is in it, and who comes and goes
 //!   order, history               the place of each event, and what a channel remembers
 //!   channel_presence, crowd      how the members are, and batches for big channels
 //!   seen, typists, queries       who was there, who types, and what is asked of a channel
 //!
 //! everywhere
-//!   table, gathering, tidings    entries by name and place, answers of several cores, changes that were heard of
+//!   table                        entries by name and place
+//!   gathering, tidings           answers of several cores, changes of presence that were heard of
 //!   holdings, levels             what is kept, for tests and for gauges
 //! ```
 //!
@@ -41,8 +45,11 @@ mod home;
 mod homes;
 mod journal;
 mod levels;
+mod losses;
+mod members;
 mod membership;
 mod order;
+mod particulars;
 mod presence;
 mod publish;
 mod queries;
@@ -77,7 +84,7 @@ use crate::Now;
 use crate::access::{AccessCache, Question, Verdict};
 use crate::cursor::RunId;
 use crate::ids::{ChannelName, CoreId, Place, SessionId};
-use crate::limits::{DEADLINES_VOID_MAX, Limits, TIDINGS_LIFE_MS};
+use crate::limits::{DEADLINES_VOID_MAX, Limits};
 use crate::mail::Mail;
 use crate::metrics::ShardMetrics;
 use crate::outputs::Outputs;
@@ -89,6 +96,7 @@ use follow::{Followed, Survey, SurveyPart};
 use gathering::Gatherings;
 use homes::Homes;
 use journal::Journal;
+use losses::Losses;
 use receipts::Receipts;
 use rights::Errand;
 use rooms::Rooms;
@@ -151,6 +159,8 @@ struct Burden {
     absences: usize,
     /// Users whom sessions follow, those of lost sessions included.
     follows: usize,
+    /// Joins that a home has not answered yet.
+    joins: usize,
 }
 
 /// One core's sessions, users, rooms and homes.
@@ -175,6 +185,7 @@ pub struct Shard {
     /// Publications ordered here so far.
     seq: u64,
     burden: Burden,
+    losses: Losses,
     /// Changes of presence that this core told so far.
     change_number: u64,
     tidings: Tidings,
@@ -211,19 +222,20 @@ impl Shard {
             users: Users::default(),
             rooms: Rooms::default(),
             homes: Homes::new(seed),
-            receipts: Receipts::default(),
+            receipts: Receipts::new(limits.memory.receipts_max),
             session_number: 0,
             ticket: 0,
-            journal: Journal::new(limits.recovery_window_ms),
+            journal: Journal::new(limits.recovery_window_ms, &limits.memory),
             seq: 0,
             burden: Burden::default(),
+            losses: Losses::default(),
             change_number: 0,
-            tidings: Tidings::new(placement.core_count(), limits.recovery_window_ms.max(TIDINGS_LIFE_MS)),
+            tidings: Tidings::new(placement.core_count(), limits.recovery_window_ms),
             batch_number: 0,
             followers: Table::default(),
             surveys: Gatherings::default(),
             broadcasts: Gatherings::default(),
-            access: AccessCache::default(),
+            access: AccessCache::new(limits.memory.answers_max),
             questions: Vec::new(),
             rechecks: VecDeque::new(),
             deadlines: Wheel::new(TICK_MS, now.monotonic_ms()),
@@ -300,7 +312,7 @@ impl Shard {
         self.receipts.expire(now.monotonic_ms());
         self.trim_journal(now);
         self.access.expire(now.monotonic_ms());
-        self.tidings.expire(now.monotonic_ms());
+        self.tidings.expire(now.monotonic_ms(), self.is_somebody_owed());
         self.settle(now, out);
     }
 
@@ -311,7 +323,7 @@ impl Shard {
             self.receipts.next_end_ms(),
             self.journal.next_end_ms(),
             self.access.next_end_ms(),
-            self.tidings.next_end_ms(),
+            self.tidings.next_end_ms(self.is_somebody_owed()),
         ];
         let slow = ends.into_iter().flatten().min().map(|end_ms| end_ms.next_multiple_of(1_000));
         [self.deadlines.next_deadline_ms(), slow].into_iter().flatten().min()
@@ -326,8 +338,10 @@ impl Shard {
             return;
         }
         self.deadlines.retain(|_| false);
-        let sessions =
-            self.sessions.iter().map(|(id, session)| (session.looked_at_ms, Deadline::TokenExpiry(id)));
+        let sessions = self
+            .sessions
+            .iter()
+            .map(|(id, session)| (session.particulars.looked_at_ms(), Deadline::TokenExpiry(id)));
         let users = self.users.iter();
         let users = users.map(|(index, user)| (user.looked_at_ms, Deadline::User(self.users.place(index))));
         let homes = self.homes.table.iter();
@@ -375,12 +389,22 @@ impl Shard {
         }
     }
 
-    /// Handles the letters to itself. Ends, because results beget no letters and each request begets
+    /// Gives up what is too much, and handles the letters to itself. Ends, because results beget no letters and each request begets
     /// at most one result for this core and one for the sender.
     fn settle(&mut self, now: Now, out: &mut Outputs) {
+        self.give_up_surplus(now, out);
         while let Some(letter) = self.own_mail.pop_front() {
             self.open(self.core, letter, now, out);
         }
+        if self.burden.joins == 0 && !self.is_somebody_owed() {
+            self.tidings.forget_latest_of(self.core);
+        }
+    }
+
+    /// Whether somebody is to be told later what this core hears of presence by now: a session that was lost, or one
+    /// that asked how others are.
+    fn is_somebody_owed(&self) -> bool {
+        self.burden.detached > 0 || self.surveys.count() > 0
     }
 
     fn refuse(
@@ -462,7 +486,11 @@ mod tests {
         const NAME_BYTES: usize = 48;
         let queued = 2 * size_of::<(u64, Place)>();
         assert!(size_of::<home::Home>() + queued + NAME_BYTES + 32 <= HOME_BYTES);
-        assert!(size_of::<users::Detached>() + size_of::<sessions::Session>() + NAME_BYTES <= DETACHED_BYTES);
+        // The order of losses has as many void entries as others, and room to grow.
+        let lost =
+            size_of::<users::Detached>() + size_of::<sessions::Session>() + 4 * size_of::<losses::Loss>();
+        let user = size_of::<users::User>() + size_of::<users::UserPast>();
+        assert!(lost + user + NAME_BYTES <= DETACHED_BYTES, "{lost} {user}");
         assert!(size_of::<sessions::Membership>() <= RELATION_BYTES);
         assert!(size_of::<users::Absence>() + NAME_BYTES <= RELATION_BYTES);
         assert!(size_of::<queries::Poller>() <= RELATION_BYTES);

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use hashbrown::HashTable;
 
-use crate::limits::{ACCESS_ANSWERS_MAX, ACCESS_QUESTIONS_MAX, ACCESS_WAITERS_MAX};
+use crate::limits::{ACCESS_QUESTIONS_MAX, ACCESS_WAITERS_MAX};
 use crate::placement::Placement;
 
 /// What a question is about.
@@ -89,15 +89,15 @@ pub struct AccessCache<W> {
     by_age: VecDeque<(u64, u128)>,
     question_count: usize,
     serial: u64,
-}
-
-impl<W> Default for AccessCache<W> {
-    fn default() -> Self {
-        Self { entries: HashTable::new(), by_age: VecDeque::new(), question_count: 0, serial: 0 }
-    }
+    answers_max: usize,
 }
 
 impl<W> AccessCache<W> {
+    /// Nothing known yet, and never more answers than `answers_max`.
+    pub const fn new(answers_max: usize) -> Self {
+        Self { entries: HashTable::new(), by_age: VecDeque::new(), question_count: 0, serial: 0, answers_max }
+    }
+
     /// Asks for `waiter`. The waiter is kept unless the answer is known or there are too many.
     pub fn ask(&mut self, about: AccessKey, waiter: W, now_ms: u64) -> Asked {
         let is_it = |entry: &Entry<W>| entry.about.key == about.key;
@@ -150,7 +150,7 @@ impl<W> AccessCache<W> {
             let until_ms = now_ms.saturating_add(ttl_ms);
             let serial = self.put(about, State::Answered { is_allowed, until_ms });
             self.by_age.push_back((serial, key));
-            if self.by_age.len() > ACCESS_ANSWERS_MAX {
+            if self.by_age.len() > self.answers_max {
                 self.forget_oldest();
             }
         }
@@ -247,6 +247,8 @@ mod tests {
 
     const PLACEMENT: Placement = Placement::new(1, (1, 2));
 
+    const ANSWERS_MAX: usize = 2 * ACCESS_QUESTIONS_MAX;
+
     fn about(user: &str, channel: &str) -> AccessKey {
         AccessKey::new(&PLACEMENT, user, &[], channel)
     }
@@ -257,7 +259,7 @@ mod tests {
 
     #[test]
     fn many_who_ask_the_same_are_one_question() {
-        let mut cache = AccessCache::default();
+        let mut cache = AccessCache::new(ANSWERS_MAX);
         let key = about("7", "a");
         assert_eq!(cache.ask(key, 1, 0), Asked::Sent);
         assert_eq!(cache.ask(key, 2, 0), Asked::Joined);
@@ -278,7 +280,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_nobody_asked_for_changes_nothing() {
-        let mut cache = AccessCache::<u8>::default();
+        let mut cache = AccessCache::<u8>::new(ANSWERS_MAX);
         let key = about("7", "a");
         assert_eq!(cache.conclude(key.key, true, 100, 0), answered([]));
         cache.ask(key, 1, 0);
@@ -290,7 +292,7 @@ mod tests {
     #[test]
     fn what_is_revoked_is_asked_anew() {
         let check = |user: Option<&str>, channel: Option<&str>, gone: [bool; 4]| {
-            let mut cache = AccessCache::default();
+            let mut cache = AccessCache::new(ANSWERS_MAX);
             let keys = [about("7", "a"), about("7", "b"), about("8", "a"), about("8", "b")];
             for key in keys {
                 cache.ask(key, (), 0);
@@ -309,7 +311,7 @@ mod tests {
 
     #[test]
     fn an_answer_older_than_a_revocation_admits_nobody() {
-        let mut cache = AccessCache::default();
+        let mut cache = AccessCache::new(ANSWERS_MAX);
         let key = about("7", "a");
         cache.ask(key, 1, 0);
         cache.invalidate(&PLACEMENT, Some("7"), None);
@@ -321,7 +323,7 @@ mod tests {
 
     #[test]
     fn everything_is_bounded() {
-        let mut cache = AccessCache::default();
+        let mut cache = AccessCache::new(ANSWERS_MAX);
         let channels = |count: usize| (0..count).map(|number| about("7", &number.to_string()));
         for key in channels(ACCESS_QUESTIONS_MAX) {
             assert_eq!(cache.ask(key, (), 0), Asked::Sent);
@@ -334,18 +336,18 @@ mod tests {
         for key in channels(ACCESS_QUESTIONS_MAX) {
             cache.conclude(key.key, true, 100, 0);
         }
-        for key in channels(ACCESS_ANSWERS_MAX + 10).skip(ACCESS_QUESTIONS_MAX) {
+        for key in channels(ANSWERS_MAX + 10).skip(ACCESS_QUESTIONS_MAX) {
             cache.ask(key, (), 0);
             cache.conclude(key.key, true, 100, 0);
         }
-        assert_eq!((cache.count(), cache.by_age.len()), (ACCESS_ANSWERS_MAX, ACCESS_ANSWERS_MAX));
+        assert_eq!((cache.count(), cache.by_age.len()), (ANSWERS_MAX, ANSWERS_MAX));
         assert_eq!(cache.ask(about("7", "9"), (), 0), Asked::Sent);
         assert_eq!(cache.ask(about("7", "10"), (), 0), Asked::Known(true));
     }
 
     #[test]
     fn answers_that_ended_are_forgotten_and_their_memory_given_back() {
-        let mut cache = AccessCache::default();
+        let mut cache = AccessCache::new(ANSWERS_MAX);
         for (number, ttl_ms) in [(0, 10), (1, 30), (2, 20)] {
             let key = about("7", &number.to_string());
             cache.ask(key, (), 0);

@@ -10,7 +10,6 @@ use super::{Ending, Shard};
 use crate::Now;
 use crate::cursor::Cursor;
 use crate::ids::SessionId;
-use crate::limits::ABSENCES_OF_CORE_MAX;
 use crate::mail::{Joined, Past, Since};
 use crate::outputs::Outputs;
 use crate::publication::{FormKey, Publication};
@@ -22,10 +21,10 @@ impl Shard {
             return;
         }
         let end_ms = now.monotonic_ms().saturating_add(self.limits.offline_life_ms);
-        for membership in session.memberships.iter().filter(|membership| membership.is_member) {
+        for membership in session.memberships.iter().filter(|membership| membership.is_member()) {
             let is_read_elsewhere = self.users.at(session.user).sessions.iter().any(|slot| {
                 let other = self.sessions.at(*slot).and_then(|other| other.membership(membership.room));
-                other.is_some_and(|other| other.is_member)
+                other.is_some_and(|other| other.is_member())
             });
             let room = self.rooms.at(membership.room);
             let Some((epoch, offset)) = room.position.filter(|_| !is_read_elsewhere) else { continue };
@@ -40,7 +39,7 @@ impl Shard {
             let absence = Absence { channel: room.channel.clone(), since, asked_by: None, end_ms };
             let user = self.users.at_mut(session.user);
             let is_new = user.absence_mut(&room.channel).is_none();
-            if !is_new || self.burden.absences < ABSENCES_OF_CORE_MAX {
+            if !is_new || self.burden.absences < self.limits.memory.absences_max {
                 self.burden.absences += usize::from(user.note_absence(absence));
             }
         }
@@ -62,7 +61,7 @@ impl Shard {
         let absence = self.users.at_mut(session.user).absence_mut(&wish.channel);
         let Some(absence) = absence else { return Past::None };
         let other = absence.asked_by.filter(|other| *other != id).and_then(|other| self.sessions.get(other));
-        if other.and_then(|other| other.membership(room)).is_some_and(|other| !other.is_member) {
+        if other.and_then(|other| other.membership(room)).is_some_and(|other| !other.is_member()) {
             return Past::None;
         }
         absence.asked_by = Some(id);
@@ -97,8 +96,9 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(id) else { return };
         let cursor = form.has_cursor.then(|| {
             let (bytes, target) = (publication.memory_bytes(), Target::Session(session.origin));
-            session.apart_end = self.journal.push(target, bytes, publication.clone(), now.monotonic_ms());
-            Cursor::Mark { core: self.core, position: session.apart_end }.text(self.run)
+            let position = self.journal.push(target, bytes, publication.clone(), now.monotonic_ms());
+            session.particulars.set_apart_end(position);
+            Cursor::Mark { core: self.core, position }.text(self.run)
         });
         out.send(id, |frame| publication.push_with(frame, form, cursor.as_deref()));
         self.trim_journal(now);

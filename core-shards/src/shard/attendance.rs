@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use protocol::chat::event;
 
 use super::Shard;
-use super::home::Member;
+use super::members::Member;
 use crate::Now;
 use crate::ids::{CoreId, SessionId, UserId};
 use crate::limits::MEMBERS_TOLD_MAX;
@@ -28,7 +28,7 @@ impl Shard {
             manner: join.manner,
             ticket: join.ticket,
             member_count: home.member_count(),
-            members: home.list_members(&join.user).into(),
+            members: home.list_members(&join.user),
             heard: self.tidings.heard().into(),
             epoch: home.epoch,
             offset: home.last_offset,
@@ -54,7 +54,7 @@ impl Shard {
         if let Some(member) = home.remove_session(from, leave, &self.placement) {
             // Who hid is known already, or was never seen here.
             if leave.was_lost && member.is_visible() {
-                home.seen.note(&member.user, member.standpoint.last_seen_unix_ms, now.monotonic_ms());
+                home.seen.note(&member.user, member.last_seen_unix_ms, now.monotonic_ms());
             }
             self.stop_typing(index, &member.user, now, out);
             self.tell_departure(index, &member, now, out);
@@ -101,12 +101,14 @@ impl Shard {
         if home.members.len() > MEMBERS_TOLD_MAX {
             return;
         }
+        let mut forms = home.volatile_forms();
+        forms.retain(|form| form.style.is_legacy() || self.limits.tells_joins);
+        if forms.is_empty() {
+            return;
+        }
         let key = self.note_key("member", &home.channel, user, "");
         let mut note = Note { key, class: EventClass::Membership, ..Note::default() };
-        for form in home.volatile_forms() {
-            if !form.style.is_legacy() && !self.limits.tells_joins {
-                continue;
-            }
+        for form in forms {
             note.frames.add(form, |frame| {
                 let push = if has_joined { event::push_user_joined } else { event::push_user_left };
                 push(frame, form.style, &home.channel, user, name, now.unix_ms);

@@ -15,7 +15,7 @@ use super::publish::{ON_ITS_WAY, stamp};
 use super::rates::{Left, RateClass};
 use super::receipts::Known;
 use crate::Now;
-use crate::ids::{ChannelName, CoreId, GatheringTicket, UserId};
+use crate::ids::{ChannelName, CoreId, Fingerprint, GatheringTicket, UserId};
 use crate::mail::{
     Answer, Broadcast, Call, CallId, Caller, Deed, Mail, Outcome, PartId, Publish, Published, Query,
     Question, Quota, Revocation, Sender, Typing,
@@ -145,7 +145,7 @@ impl Shard {
 
     fn is_new(&mut self, broadcast: &Broadcast, now: Now) -> bool {
         let Some(event_id) = &broadcast.event_id else { return true };
-        let fingerprint = self.placement.fingerprint(&["broadcast", event_id]);
+        let fingerprint = Fingerprint::from_bits(self.placement.fingerprint(&["broadcast", event_id]));
         !self.receipts.is_repeat(fingerprint, now.monotonic_ms(), &self.metrics)
     }
 
@@ -208,9 +208,10 @@ impl Shard {
     }
 
     /// Under which the user's home keeps the receipt, if the caller gave the message an id.
-    fn fingerprint_of(&self, call: &Call) -> Option<u128> {
+    fn fingerprint_of(&self, call: &Call) -> Option<Fingerprint> {
         let Deed::Publish { client_message_id: Some(client_id), .. } = &call.deed else { return None };
-        Some(self.placement.fingerprint(&[&call.user, &call.channel, client_id]))
+        let bits = self.placement.fingerprint(&[&call.user, &call.channel, client_id]);
+        Some(Fingerprint::from_bits(bits))
     }
 
     /// Does what a call wants, which is allowed.

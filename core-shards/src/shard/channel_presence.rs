@@ -8,7 +8,7 @@ use protocol::chat::status::Status;
 
 use super::Shard;
 use super::crowd::{CROWD_BATCH_MAX, Crowd};
-use super::home::Member;
+use super::members::Member;
 use super::presence::note_of;
 use crate::Now;
 use crate::ids::{ChannelName, UserId};
@@ -32,10 +32,7 @@ impl Shard {
         }
         let Some(index) = self.homes.table.find(channel, &self.placement) else { return };
         let home = self.homes.table.at_mut(index);
-        let change_member = |member: &mut Member| {
-            member.standpoint = change.standpoint.clone();
-            member.override_status = None;
-        };
+        let change_member = |member: &mut Member| member.change(&change.standpoint);
         let is_member = home.change_member(&change.user, &self.placement, now, change_member).is_some();
         let member_count = home.members.len();
         if let (true, Some(crowd)) = (is_member, &mut home.crowd) {
@@ -63,9 +60,9 @@ impl Shard {
             Some(member) => member.status(),
             None => home.seen.status(user, now_ms).unwrap_or(Status::Offline),
         };
-        let change = |member: &mut Member| member.override_status = Some(status);
+        let change = |member: &mut Member| member.override_with(status);
         let custom = match home.change_member(user, &self.placement, now, change) {
-            Some(member) => member.standpoint.custom.clone().filter(|_| status != Status::Offline),
+            Some(member) => member.custom().cloned().filter(|_| status != Status::Offline),
             None => {
                 home.seen.set(user, status, now.unix_ms, now_ms, self.limits.presence_grace_ms);
                 None
@@ -129,10 +126,8 @@ impl Shard {
         // What changed lately may reach a core after the news that this home tells it from now on.
         let since_unix_ms = now.unix_ms.saturating_sub(GROWN_OVERLAP_MS);
         let member_count = home.members.len();
-        for member in
-            home.members.iter().filter(|member| member.standpoint.last_seen_unix_ms >= since_unix_ms)
-        {
-            crowd.note(&member.user, member.standpoint.clone(), member_count, &self.placement);
+        for member in home.members.iter().filter(|member| member.last_seen_unix_ms >= since_unix_ms) {
+            crowd.note(&member.user, member.standpoint(), member_count, &self.placement);
         }
         home.crowd = Some(crowd);
         let watchers: SmallVec<[_; 4]> =

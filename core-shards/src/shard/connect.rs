@@ -11,6 +11,7 @@ use protocol::chat::status::Status;
 use protocol::codes::{CloseReason, ErrorCode};
 
 use super::Shard;
+use super::particulars::Particulars;
 use super::sessions::{Origin, Session};
 use super::standing::{Saying, Update};
 use crate::Now;
@@ -119,8 +120,6 @@ impl Shard {
         let session = Session {
             user,
             memberships: SmallVec::new(),
-            expires_at_ms: u64::MAX,
-            looked_at_ms: u64::MAX,
             name: newcomer.identity.name.clone(),
             rights: Rights::of(&newcomer.identity),
             origin: Origin(number),
@@ -132,9 +131,7 @@ impl Shard {
                 DefaultDialect::Hybrid => Some(Dialect::Hybrid),
             }),
             has_cursor: newcomer.takes_cursor && self.limits.keeps_journal(),
-            asking: Vec::new(),
-            followed: Vec::new(),
-            apart_end: 0,
+            particulars: Particulars::default(),
         };
         let cursor = Cursor::Mark { core: self.core, position: self.journal.end() };
         let cursor = session.has_cursor.then(|| cursor.text(self.run));
@@ -222,7 +219,7 @@ impl Shard {
         match verdict {
             Ok(identity) => {
                 session.name = identity.name.clone();
-                session.expires_at_ms = u64::MAX;
+                session.particulars.set_expires_at_ms(u64::MAX);
                 let rights = Rights::of(&identity);
                 let is_other = session.rights != rights;
                 session.rights = rights;
@@ -263,17 +260,18 @@ impl Shard {
 
     /// The public id of a session: derived from its origin under the node's secret key, so it needs no memory.
     pub(super) fn socket_id(&self, origin: Origin) -> MessageId {
-        self.id_of(origin, "socket")
+        self.id_of(origin, b's')
     }
 
     /// The private id of a session, which only its client knows: 128 bits that nobody can guess without the key.
     pub(super) fn private_id(&self, origin: Origin) -> MessageId {
-        self.id_of(origin, "private")
+        self.id_of(origin, b'p')
     }
 
-    fn id_of(&self, origin: Origin, purpose: &str) -> MessageId {
-        let place = format!("{}:{}", self.core.0, origin.0);
-        let fingerprint = self.placement.fingerprint(&[purpose, &place]);
+    fn id_of(&self, origin: Origin, domain: u8) -> MessageId {
+        // No core will have had 2^48 sessions.
+        let place = u64::from(self.core.0) << 48 ^ origin.0.get();
+        let fingerprint = self.placement.fingerprint_of_number(domain, place);
         MessageId::new((fingerprint >> 80) as u64, fingerprint)
     }
 

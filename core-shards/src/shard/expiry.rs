@@ -15,12 +15,12 @@ impl Shard {
     pub(super) fn token_expired(&mut self, id: SessionId, now: Now, out: &mut Outputs) {
         let Some(session) = self.sessions.get_mut(id) else { return };
         let now_ms = now.monotonic_ms();
-        if session.looked_at_ms > now_ms {
+        if session.particulars.looked_at_ms() > now_ms {
             // Left from a token with another end; the deadline that counts is still on the wheel.
             return;
         }
-        session.looked_at_ms = u64::MAX;
-        let expires_at_ms = session.expires_at_ms;
+        session.particulars.set_looked_at_ms(u64::MAX);
+        let expires_at_ms = session.particulars.expires_at_ms();
         if expires_at_ms > now_ms {
             // Refreshed since, perhaps with a token that is not to be watched.
             return if expires_at_ms < u64::MAX {
@@ -49,16 +49,16 @@ impl Shard {
         };
         let expires_at_ms = now.monotonic_ms().saturating_add(expires_at.saturating_sub(now.unix_ms));
         let Some(session) = self.sessions.get_mut(id) else { return };
-        session.expires_at_ms = expires_at_ms;
+        session.particulars.set_expires_at_ms(expires_at_ms);
         // An earlier deadline finds the later end when it fires: a refresh costs the wheel nothing.
-        if expires_at_ms < session.looked_at_ms {
+        if expires_at_ms < session.particulars.looked_at_ms() {
             self.look_at(id, expires_at_ms);
         }
     }
 
     fn look_at(&mut self, id: SessionId, deadline_ms: u64) {
         if let Some(session) = self.sessions.get_mut(id) {
-            session.looked_at_ms = deadline_ms;
+            session.particulars.set_looked_at_ms(deadline_ms);
         }
         self.arm(deadline_ms, Deadline::TokenExpiry(id));
     }

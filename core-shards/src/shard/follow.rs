@@ -13,7 +13,7 @@ use super::presence::note_of;
 use super::table::Named;
 use crate::Now;
 use crate::ids::{CoreId, SessionId, UserId};
-use crate::limits::{FOLLOWED_MAX, FOLLOWS_OF_CORE_MAX};
+use crate::limits::FOLLOWED_MAX;
 use crate::mail::{Asked, Mail, PresenceReport, Reply, Standpoint};
 use crate::outputs::Outputs;
 
@@ -67,21 +67,20 @@ impl Shard {
         let mut new: Vec<UserId> = users.clone();
         new.sort_unstable();
         new.dedup();
-        new.retain(|user| session.followed.binary_search(user).is_err());
-        if session.followed.len() + new.len() > FOLLOWED_MAX {
+        new.retain(|user| session.particulars.followed().binary_search(user).is_err());
+        if session.particulars.followed().len() + new.len() > FOLLOWED_MAX {
             return Err(Refusal::new(
                 ErrorCode::ValidationError,
                 "a session follows at most 2000 users: send presence:unsubscribe first",
             ));
         }
-        if self.burden.follows + new.len() > FOLLOWS_OF_CORE_MAX {
+        if self.burden.follows + new.len() > self.limits.memory.follows_max {
             return Err(Refusal::new(ErrorCode::ServerBusy, "too many users are followed, try again later"));
         }
         self.survey(Survey { reply: Reply { session: id, ack }, is_subscription: true }, users, out)?;
         self.burden.follows += new.len();
         if let Some(session) = self.sessions.get_mut(id) {
-            session.followed.extend(new.iter().cloned());
-            session.followed.sort_unstable();
+            session.particulars.follow(&new);
         }
         self.start_telling(id.slot, &new);
         Ok(())
@@ -92,9 +91,8 @@ impl Shard {
         users.sort_unstable();
         users.dedup();
         let Some(session) = self.sessions.get_mut(id) else { return };
-        users.retain(|user| session.followed.binary_search(user).is_ok());
-        session.followed.retain(|followed| users.binary_search(followed).is_err());
-        session.followed.shrink_to_fit();
+        users.retain(|user| session.particulars.followed().binary_search(user).is_ok());
+        session.particulars.unfollow(|followed| users.binary_search(followed).is_err());
         self.burden.follows -= users.len();
         self.stop_telling(id.slot, &users);
     }

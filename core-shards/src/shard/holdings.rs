@@ -30,6 +30,8 @@ pub struct Holdings {
     pub receipts: usize,
     /// Changes of presence that are kept for those who cannot be told yet.
     pub tidings: usize,
+    /// Joins that wait for a home's answer.
+    pub joins: usize,
     /// Users whom sessions of this core follow.
     pub followers: usize,
     /// Answers of the permission webhook, and questions to it.
@@ -58,6 +60,7 @@ impl Shard {
             journal: self.journal.count(),
             receipts: self.receipts.count(),
             tidings: self.tidings.kept_count(),
+            joins: self.burden.joins,
             followers: self.followers.count(),
             access: self.access.count(),
             gatherings: self.surveys.count() + self.broadcasts.count(),

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashTable;
 use smallvec::SmallVec;
 
 use protocol::chat::event;
@@ -10,12 +9,13 @@ use protocol::chat::status::Status;
 
 use super::crowd::Crowd;
 use super::history::History;
+use super::members::{Member, Members};
 use super::queries::Poller;
 use super::seen::Seen;
 use super::table::Named;
 use super::typists::Typists;
 use crate::Now;
-use crate::ids::{ChannelName, CoreId, Epoch, MessageId, Offset, RoomId, UserId};
+use crate::ids::{ChannelName, CoreId, Epoch, MessageId, Offset, RoomId};
 use crate::limits::{MEMBERS_LISTED_MAX, MEMBERS_SAMPLED};
 use crate::mail::{Join, Leave, Receipt, Standpoint};
 use crate::placement::Placement;
@@ -32,30 +32,6 @@ pub(super) struct Watcher {
     pub(super) session_count: u32,
 }
 
-/// A user in the channel, on whatever core.
-#[derive(Debug)]
-pub(super) struct Member {
-    pub(super) user: UserId,
-    pub(super) name: Option<Arc<str>>,
-    pub(super) session_count: u32,
-    pub(super) joined_at_unix_ms: u64,
-    pub(super) standpoint: Standpoint,
-    /// What a back end said of the user in this channel alone, until the user changes anything.
-    pub(super) override_status: Option<Status>,
-}
-
-impl Member {
-    /// The status that others see in this channel.
-    pub(super) fn status(&self) -> Status {
-        self.override_status.unwrap_or(self.standpoint.status)
-    }
-
-    /// Whether others see the user as a member at all. Who hides is not there.
-    pub(super) fn is_visible(&self) -> bool {
-        self.status() != Status::Offline
-    }
-}
-
 /// One channel: its order, and who is in it.
 #[derive(Debug)]
 pub(super) struct Home {
@@ -63,10 +39,10 @@ pub(super) struct Home {
     pub(super) epoch: Epoch,
     pub(super) last_offset: Offset,
     pub(super) last_timestamp_ms: u64,
-    pub(super) watchers: SmallVec<[Watcher; 4]>,
+    pub(super) watchers: SmallVec<[Watcher; 1]>,
     /// The forms that are read in the channel, and by how many sessions.
     forms: SmallVec<[(FormKey, u32); 2]>,
-    pub(super) members: HashTable<Member>,
+    pub(super) members: Members,
     /// How many members have each status, by its number.
     pub(super) status_counts: [u32; 4],
     pub(super) history: History<Arc<Publication>>,
@@ -100,7 +76,7 @@ impl Home {
             last_timestamp_ms: 0,
             watchers: SmallVec::new(),
             forms: SmallVec::new(),
-            members: HashTable::new(),
+            members: Members::default(),
             status_counts: [0; 4],
             history: History::new(now.unix_ms),
             typists: Typists::default(),
@@ -120,24 +96,17 @@ impl Home {
             None => self.watchers.push(Watcher { core: from, room: join.room, session_count: 1 }),
         }
         self.add_form(join.form);
-        let hash = placement.hash(&join.user);
-        if let Some(member) = self.members.find_mut(hash, |member| member.user == join.user) {
+        if let Some(member) = self.members.find_mut(&join.user, placement) {
             member.session_count += 1;
             return false;
         }
-        let member = Member {
-            user: join.user.clone(),
-            name: join.name.clone(),
-            session_count: 1,
-            joined_at_unix_ms: now.unix_ms,
-            standpoint: join.standpoint.clone(),
-            override_status: None,
-        };
+        let standpoint = join.standpoint.clone();
+        let member = Member::new(join.user.clone(), join.name.clone(), standpoint, now.unix_ms);
         self.status_counts[member.status() as usize] += 1;
         if member.is_visible() {
             self.seen.remove(&join.user);
         }
-        self.members.insert_unique(hash, member, |member| placement.hash(&member.user));
+        self.members.insert(member, placement);
         true
     }
 
@@ -155,13 +124,12 @@ impl Home {
             }
         }
         self.remove_form(leave.form);
-        let hash = placement.hash(&leave.user);
-        let mut entry = self.members.find_entry(hash, |member| member.user == leave.user).ok()?;
-        entry.get_mut().session_count -= 1;
-        if entry.get().session_count > 0 {
+        let member = self.members.find_mut(&leave.user, placement)?;
+        member.session_count -= 1;
+        if member.session_count > 0 {
             return None;
         }
-        let (member, _) = entry.remove();
+        let member = self.members.remove(&leave.user, placement)?;
         self.status_counts[member.status() as usize] -= 1;
         Some(member)
     }
@@ -198,7 +166,7 @@ impl Home {
     }
 
     pub(super) fn member(&self, user: &str, placement: &Placement) -> Option<&Member> {
-        self.members.find(placement.hash(user), |member| *member.user == *user)
+        self.members.find(user, placement)
     }
 
     /// Changes a member, and what follows from the status with it. `None` if the user is none.
@@ -209,14 +177,14 @@ impl Home {
         now: Now,
         change: impl FnOnce(&mut Member),
     ) -> Option<&Member> {
-        let member = self.members.find_mut(placement.hash(user), |member| *member.user == *user)?;
+        let member = self.members.find_mut(user, placement)?;
         let was_visible = member.is_visible();
         self.status_counts[member.status() as usize] -= 1;
         change(member);
         self.status_counts[member.status() as usize] += 1;
         match (was_visible, member.is_visible()) {
             (true, false) => {
-                self.seen.note(&member.user, member.standpoint.last_seen_unix_ms, now.monotonic_ms());
+                self.seen.note(&member.user, member.last_seen_unix_ms, now.monotonic_ms());
             }
             (false, true) => self.seen.remove(user),
             (true, true) | (false, false) => {}
@@ -236,14 +204,17 @@ impl Home {
         let listed =
             if self.members.len() <= MEMBERS_LISTED_MAX { MEMBERS_LISTED_MAX } else { MEMBERS_SAMPLED };
         let visible = self.members.iter().filter(|member| member.is_visible() || *member.user == *asker);
-        let mut list = vec![b'['];
+        // One reservation for most lists: names are short.
+        const ENTRY_BYTES: usize = 144;
+        let mut list = Vec::with_capacity(2 + ENTRY_BYTES * self.members.len().min(listed));
+        list.push(b'[');
         for member in visible.take(listed) {
             event::push_member(
                 &mut list,
                 &member.user,
                 member.name.as_deref(),
                 member.status(),
-                Some(member.standpoint.last_seen_unix_ms),
+                Some(member.last_seen_unix_ms),
                 member.joined_at_unix_ms,
             );
         }

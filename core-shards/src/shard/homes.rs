@@ -7,7 +7,7 @@ use super::table::Table;
 use super::{Deadline, Shard};
 use crate::Now;
 use crate::ids::{ChannelName, Epoch, Place};
-use crate::limits::{FORMERS_OF_CORE_MAX, HOMES_IDLE_MAX};
+use crate::limits::DESERTED_VOID_MAX;
 use crate::outputs::Outputs;
 use crate::placement::Placement;
 
@@ -62,7 +62,7 @@ impl Homes {
         self.deserted_count += 1;
         self.deserted_number += 1;
         self.table.at_mut(index).deserted_number = self.deserted_number;
-        if self.deserted.len() > 2 * self.deserted_count + HOMES_IDLE_MAX {
+        if self.deserted.len() > 2 * self.deserted_count + DESERTED_VOID_MAX {
             let table = &self.table;
             self.deserted.retain(|(number, place)| {
                 table.get(*place).is_some_and(|home| home.deserted_number == *number)
@@ -118,8 +118,8 @@ impl Shard {
     /// Keeps what is remembered of channels within the bounds of the core. The latest that somebody looked at is
     /// among the last to suffer.
     fn bound_homes(&mut self, latest: Place) {
-        while self.homes.deserted_count > HOMES_IDLE_MAX && self.forget_a_deserted() {}
-        while self.homes.former_count > FORMERS_OF_CORE_MAX {
+        while self.homes.deserted_count > self.limits.memory.homes_idle_max && self.forget_a_deserted() {}
+        while self.homes.former_count > self.limits.memory.formers_max {
             if self.forget_a_deserted() {
                 continue;
             }

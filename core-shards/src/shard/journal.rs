@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use super::sessions::Origin;
 use crate::ids::{CoreId, RoomId};
-use crate::limits::{JOURNAL_BYTES_MAX, JOURNAL_ENTRIES_MAX};
+use crate::limits::MemoryBounds;
 
 /// Whom a publication was handed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,12 +49,22 @@ pub(super) struct Journal<T> {
     /// Positions of the kept entries of each lane, in the order of their `seq`.
     lanes: Vec<VecDeque<u64>>,
     window_ms: u64,
+    entries_max: usize,
+    bytes_max: usize,
 }
 
 impl<T> Journal<T> {
     /// An empty journal that keeps what it is given for `window_ms`; with 0 it keeps nothing.
-    pub(super) const fn new(window_ms: u64) -> Self {
-        Self { entries: VecDeque::new(), lost: 0, bytes: 0, lanes: Vec::new(), window_ms }
+    pub(super) const fn new(window_ms: u64, bounds: &MemoryBounds) -> Self {
+        Self {
+            entries: VecDeque::new(),
+            lost: 0,
+            bytes: 0,
+            lanes: Vec::new(),
+            window_ms,
+            entries_max: bounds.journal_entries_max,
+            bytes_max: bounds.journal_bytes_max,
+        }
     }
 
     /// Adds what is being handed out and returns its position. Of what comes in its turn, `seq` rises from one entry of
@@ -80,8 +90,8 @@ impl<T> Journal<T> {
         let count = self.entries.len();
         while let Some(oldest) = self.entries.front()
             && (oldest.end_ms <= now_ms
-                || self.entries.len() > JOURNAL_ENTRIES_MAX
-                || self.bytes > JOURNAL_BYTES_MAX)
+                || self.entries.len() > self.entries_max
+                || self.bytes > self.bytes_max)
         {
             self.bytes -= oldest.bytes as usize;
             self.lost += 1;
@@ -163,6 +173,13 @@ mod tests {
 
     const ROOM: RoomId = RoomId { index: 0, generation: 0 };
     const LANE: CoreId = CoreId(2);
+    const ENTRIES_MAX: usize = 1_000;
+    const BYTES_MAX: usize = 10_000;
+
+    fn bounds() -> MemoryBounds {
+        let (journal_entries_max, journal_bytes_max) = (ENTRIES_MAX, BYTES_MAX);
+        MemoryBounds { journal_entries_max, journal_bytes_max, ..MemoryBounds::default() }
+    }
 
     /// Pushes, and drops what is over the bounds.
     fn push(
@@ -188,7 +205,7 @@ mod tests {
 
     #[test]
     fn whoever_got_the_last_that_fell_out_gets_the_rest() {
-        let mut journal = Journal::new(1_000);
+        let mut journal = Journal::new(1_000, &bounds());
         for seq in 11..=19 {
             push(&mut journal, LANE, seq, 10, seq, if seq <= 15 { 0 } else { 1 });
         }
@@ -208,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_publication_is_found_by_its_number_in_its_lane() {
-        let mut journal = Journal::new(1_000);
+        let mut journal = Journal::new(1_000, &bounds());
         for (lane, seq) in [(0, 5), (2, 1), (0, 9), (2, 7)] {
             push(&mut journal, CoreId(lane), seq, 0, seq, 0);
         }
@@ -225,7 +242,7 @@ mod tests {
 
     #[test]
     fn an_empty_journal_is_complete_and_holds_no_memory() {
-        let mut journal: Journal<u64> = Journal::new(1_000);
+        let mut journal: Journal<u64> = Journal::new(1_000, &bounds());
         assert!(is_complete_from(&journal, 0) && !is_complete_from(&journal, 1));
         push(&mut journal, LANE, 1, 10, 1, 0);
         assert_eq!(journal.next_end_ms(), Some(1_000));
@@ -237,7 +254,7 @@ mod tests {
 
     #[test]
     fn without_a_window_nothing_is_kept() {
-        let mut journal = Journal::new(0);
+        let mut journal = Journal::new(0, &bounds());
         assert_eq!(push(&mut journal, LANE, 1, 10, 1, 5), 1);
         assert_eq!(push(&mut journal, LANE, 2, 10, 1, 5), 2);
         assert_eq!((journal.count(), journal.find(LANE, 2)), (0, None));
@@ -245,17 +262,17 @@ mod tests {
 
     #[test]
     fn count_and_bytes_are_bounded() {
-        let mut journal = Journal::new(1_000);
-        for seq in 0..JOURNAL_ENTRIES_MAX as u64 + 10 {
+        let mut journal = Journal::new(1_000, &bounds());
+        for seq in 0..ENTRIES_MAX as u64 + 10 {
             push(&mut journal, LANE, seq, 1, seq, 0);
         }
-        assert_eq!((journal.count(), journal.bytes()), (JOURNAL_ENTRIES_MAX, JOURNAL_ENTRIES_MAX));
+        assert_eq!((journal.count(), journal.bytes()), (ENTRIES_MAX, ENTRIES_MAX));
         assert_eq!((journal.find(LANE, 9), journal.find(LANE, 10)), (None, Some(11)));
-        push(&mut journal, CoreId(0), 1, JOURNAL_BYTES_MAX, 1, 0);
-        assert_eq!((journal.count(), journal.bytes()), (1, JOURNAL_BYTES_MAX));
+        push(&mut journal, CoreId(0), 1, BYTES_MAX, 1, 0);
+        assert_eq!((journal.count(), journal.bytes()), (1, BYTES_MAX));
         assert_eq!(journal.lanes[LANE.index()].capacity(), 0);
         push(&mut journal, CoreId(0), 2, usize::MAX, 1, 0);
-        assert_eq!((journal.count(), journal.bytes(), journal.end()), (0, 0, 65_548));
+        assert_eq!((journal.count(), journal.bytes(), journal.end()), (0, 0, 1_012));
     }
 
     #[test]
@@ -268,7 +285,7 @@ mod tests {
         for seed in 0..200 {
             let mut random = fastrand::Rng::with_seed(seed);
             let window_ms = random.u64(0..100);
-            let mut journal = Journal::new(window_ms);
+            let mut journal = Journal::new(window_ms, &bounds());
             let (mut all, mut seqs, mut now_ms) = (Vec::new(), [0; 3], 0);
             for _ in 0..200 {
                 now_ms += random.u64(0..20);

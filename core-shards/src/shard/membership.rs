@@ -141,9 +141,8 @@ impl Shard {
                 ticket: self.ticket,
                 form,
                 spellings: Spellings::of(wish.manner.spelling),
-                is_member: false,
                 types: false,
-                journal_start: 0,
+                journal_start: Membership::UNANSWERED,
             });
             self.rooms.at_mut(index).waiting_count += 1;
             self.metrics.subscriptions.set(self.metrics.subscriptions.get() + 1);
@@ -166,6 +165,7 @@ impl Shard {
             is_repeat,
         };
         let (home, channel, user) = (room.home, room.channel.clone(), session.user);
+        self.burden.joins += 1;
         self.post(home, Mail::Join(Box::new(join)), out);
         if !is_repeat && !self.is_in_room_otherwise(id, user, index) {
             self.tell_arrival_of(id, user, channel, now, out);
@@ -216,6 +216,7 @@ impl Shard {
 
     /// The home's answer: from here on every message after `joined.offset` is handed to the session.
     pub(super) fn become_member(&mut self, joined: &Joined, now: Now, out: &mut Outputs) {
+        self.burden.joins -= 1;
         let id = joined.reply.session;
         let journal_end = self.journal.end();
         let room = self.rooms.get_mut(joined.room);
@@ -230,8 +231,7 @@ impl Shard {
         room.position = Some((joined.epoch, joined.offset));
         room.member_count = joined.member_count;
         room.is_big |= joined.is_big;
-        if !membership.is_member {
-            membership.is_member = true;
+        if !membership.is_member() {
             membership.journal_start = journal_end;
             membership.position = room.list(membership.form, id.slot);
             room.waiting_count -= 1;
@@ -301,7 +301,7 @@ impl Shard {
         self.spend(user, RateClass::Membership, now).map_err(|exceeded| self.too_often(exceeded))?;
         if let Some(session) = self.sessions.get_mut(id) {
             // Nobody becomes a member by a permission that comes after the leave.
-            session.asking.retain(|asking| *asking.channel != *channel);
+            session.particulars.stop_asking(|asking| *asking.channel == *channel);
         }
         if let Some(room) = self.rooms.find(channel, &self.placement) {
             self.drop_spelling(id, room, manner.spelling, out);
@@ -351,7 +351,7 @@ impl Shard {
         let index = membership.room;
         if membership.position != UNLISTED {
             self.unlist(index, membership);
-        } else if membership.is_member {
+        } else if membership.is_member() {
             self.rooms.at_mut(index).detached_count -= 1;
         } else {
             self.rooms.at_mut(index).waiting_count -= 1;

@@ -14,7 +14,6 @@ use super::home::Home;
 use super::journal::Target;
 use crate::Now;
 use crate::ids::{CoreId, Offset};
-use crate::limits::HISTORIES_BYTES_MAX;
 use crate::mail::{Deliver, Mail, Past, Publish, Published, Receipt, Replay, ReplayPurpose, Sender, Since};
 use crate::metrics::EventClass;
 use crate::outputs::Outputs;
@@ -138,7 +137,8 @@ impl Shard {
             let session = &mut detached.session;
             if room.is_none_or(|room| session.membership(room).is_none()) {
                 let (bytes, target) = (publication.memory_bytes(), Target::Session(session.origin));
-                session.apart_end = self.journal.push(target, bytes, publication.clone(), now_ms);
+                let position = self.journal.push(target, bytes, publication.clone(), now_ms);
+                session.particulars.set_apart_end(position);
             }
         }
         self.trim_journal(now);
@@ -161,7 +161,7 @@ impl Shard {
         self.homes.history_bytes = self.homes.history_bytes - before + after;
         let entries_after = home.history.iter().len();
         self.metrics.history_entries.add((entries_after as u64).wrapping_sub(entries_before as u64));
-        while self.homes.history_bytes > HISTORIES_BYTES_MAX {
+        while self.homes.history_bytes > self.limits.memory.histories_bytes_max {
             if self.forget_a_deserted() {
                 continue;
             }
@@ -250,6 +250,7 @@ mod tests {
     fn a_channel_is_not_forgotten_for_what_is_published_to_it() {
         let rate = RateLimits { is_enabled: false, ..Limits::default().rate };
         let mut trial = Trial::new(Limits { rate, ..Limits::default() });
+        let histories_bytes_max = Limits::default().memory.histories_bytes_max;
         let long = "x".repeat(HISTORY_BYTES_MAX / 4);
         let publish = |trial: &mut Trial, channel: &str| {
             let body = format!(r#""userId":"7","content":"{long}""#).into_bytes();
@@ -258,7 +259,7 @@ mod tests {
             assert_eq!(responses.iter().map(|response| response.status).collect::<Vec<_>>(), [200]);
         };
         // Channels that nobody is in, three messages each, until the core has no room for more.
-        let count = 2 * HISTORIES_BYTES_MAX / HISTORY_BYTES_MAX + 8;
+        let count = 2 * histories_bytes_max / HISTORY_BYTES_MAX + 8;
         for channel in 0..count {
             for _ in 0..3 {
                 publish(&mut trial, &channel.to_string());
@@ -268,7 +269,7 @@ mod tests {
         for _ in 0..100 {
             publish(&mut trial, "alone");
         }
-        assert!(trial.shard.homes.history_bytes <= HISTORIES_BYTES_MAX);
+        assert!(trial.shard.homes.history_bytes <= histories_bytes_max);
         assert!(trial.shard.homes.table.find("alone", &trial.shard.placement).is_some());
         trial.pass_slowly(600_000);
         assert_eq!((trial.shard.homes.history_bytes, trial.shard.holdings().homes), (0, 0));

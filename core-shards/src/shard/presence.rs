@@ -334,6 +334,19 @@ mod tests {
     }
 
     #[test]
+    fn changes_are_kept_while_somebody_is_lost_and_no_longer() {
+        let (mut trial, watcher, watched) = pair(quiet());
+        say(&mut trial, watched, "away");
+        assert_eq!(trial.shard.holdings().tidings, 0, "everybody heard of it");
+        trial.disconnect(watcher);
+        say(&mut trial, watched, "dnd");
+        assert_eq!(trial.shard.holdings().tidings, 1);
+        trial.pass_slowly(GRACE_MS + 1_000);
+        say(&mut trial, watched, "online");
+        assert_eq!(trial.shard.holdings().tidings, 0);
+    }
+
+    #[test]
     fn who_hides_is_nowhere_to_be_seen() {
         let mut trial = Trial::new(Limits { tells_joins: true, ..quiet() });
         let (watcher, hidden) = (trial.connect(0, "8", None), trial.connect(1, "7", None));

@@ -11,7 +11,7 @@ use super::receipts::Known;
 use super::{Event, Shard};
 use crate::Now;
 use crate::access::Access;
-use crate::ids::{ChannelName, SessionId};
+use crate::ids::{ChannelName, Fingerprint, SessionId};
 use crate::mail::{Mail, Publish, Published, Receipt, Reply, Sender};
 use crate::outputs::Outputs;
 
@@ -51,7 +51,8 @@ impl Shard {
         let client_message_id: Option<Box<str>> = send.client_message_id.as_deref().map(Box::from);
         let fingerprint = client_message_id
             .as_deref()
-            .map(|client_id| self.placement.fingerprint(&[&user, &send.channel, client_id]));
+            .map(|client_id| self.placement.fingerprint(&[&user, &send.channel, client_id]))
+            .map(Fingerprint::from_bits);
         // A retry costs its user nothing.
         let sender = Sender::Session(reply);
         match fingerprint.and_then(|fingerprint| self.receipts.retry(fingerprint, sender, &self.metrics)) {

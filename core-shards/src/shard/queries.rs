@@ -12,8 +12,8 @@ use super::Shard;
 use super::home::Home;
 use crate::Now;
 use crate::ids::{ChannelName, CoreId, Epoch, Offset};
-use crate::limits::{POLLERS_MAX, POLLERS_OF_CORE_MAX};
-use crate::mail::{Answer, CallId, Mail, Outcome, Query, Question, Reply, Sender, Since, Standpoint};
+use crate::limits::POLLERS_MAX;
+use crate::mail::{Answer, CallId, Mail, Outcome, Query, Question, Reply, Sender, Since};
 use crate::outputs::Outputs;
 use crate::publication::Publication;
 
@@ -107,7 +107,8 @@ impl Shard {
         let has_news = home.history.kept_since_time(since_unix_ms).any(|entry| entry.value.is_message());
         let outcome = match (asker, has_news, wait_ms) {
             (Sender::Call(_), false, 1..)
-                if home.pollers.len() >= POLLERS_MAX || self.homes.poller_count >= POLLERS_OF_CORE_MAX =>
+                if home.pollers.len() >= POLLERS_MAX
+                    || self.homes.poller_count >= self.limits.memory.pollers_max =>
             {
                 Some(Outcome::Refused {
                     code: ErrorCode::ServerBusy,
@@ -172,8 +173,8 @@ impl Shard {
             channel: None,
         };
         let here = home.members.iter().filter(|member| member.is_visible()).map(|member| {
-            let Standpoint { last_seen_unix_ms, custom, .. } = &member.standpoint;
-            note(&*member.user, member.status(), *last_seen_unix_ms, custom.as_deref())
+            let custom = member.custom().map(|custom| &**custom);
+            note(&*member.user, member.status(), member.last_seen_unix_ms, custom)
         });
         let gone = home
             .seen

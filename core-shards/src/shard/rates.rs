@@ -54,15 +54,42 @@ pub(super) struct Exceeded {
 
 /// A window is open before its end.
 #[derive(Clone, Copy, Debug, Default)]
-struct Window {
+pub(super) struct Window {
     end_ms: u64,
     used: u32,
 }
 
-/// The windows of one user. Somebody who never did anything costs one word.
+impl Window {
+    fn take(&mut self, limit: u32, now_ms: u64, window_ms: u64) -> Result<Left, Exceeded> {
+        if now_ms >= self.end_ms {
+            *self = Self { end_ms: now_ms.saturating_add(window_ms), used: 0 };
+        }
+        let reset_ms = self.end_ms - now_ms;
+        if self.used >= limit {
+            return Err(Exceeded { limit, retry_after_ms: reset_ms.max(1) });
+        }
+        self.used += 1;
+        Ok(Left { limit, remaining: limit - self.used, reset_ms })
+    }
+}
+
+/// The windows of one user, two words for whoever does one kind of thing: most join a channel and listen.
 #[derive(Debug, Default)]
-pub(super) struct Rates {
-    windows: Option<Box<[Window; RateClass::COUNT]>>,
+pub(super) enum Rates {
+    /// Nothing was done.
+    #[default]
+    Idle,
+    /// One class of operations, in a window that may be over.
+    One {
+        /// The class.
+        class: RateClass,
+        /// [`Window::used`].
+        used: u32,
+        /// [`Window::end_ms`].
+        end_ms: u64,
+    },
+    /// A window for each class.
+    All(Box<[Window; RateClass::COUNT]>),
 }
 
 impl Rates {
@@ -77,21 +104,36 @@ impl Rates {
             return Ok(Left { limit: u32::MAX, remaining: u32::MAX, reset_ms: 0 });
         }
         let limit = limits.points.saturating_mul(class.factor());
-        let window = &mut self.windows.get_or_insert_default()[class as usize];
-        if now_ms >= window.end_ms {
-            *window = Window { end_ms: now_ms.saturating_add(limits.window_ms), used: 0 };
+        match self {
+            Self::All(windows) => windows[class as usize].take(limit, now_ms, limits.window_ms),
+            Self::One { class: known, used, end_ms } if *known != class && now_ms < *end_ms => {
+                let mut windows = [Window::default(); RateClass::COUNT];
+                windows[*known as usize] = Window { end_ms: *end_ms, used: *used };
+                let taken = windows[class as usize].take(limit, now_ms, limits.window_ms);
+                *self = Self::All(Box::new(windows));
+                taken
+            }
+            Self::Idle | Self::One { .. } => {
+                let mut window = match self {
+                    Self::One { class: known, used, end_ms } if *known == class => {
+                        Window { end_ms: *end_ms, used: *used }
+                    }
+                    _ => Window::default(),
+                };
+                let taken = window.take(limit, now_ms, limits.window_ms);
+                *self = Self::One { class, used: window.used, end_ms: window.end_ms };
+                taken
+            }
         }
-        let reset_ms = window.end_ms - now_ms;
-        if window.used >= limit {
-            return Err(Exceeded { limit, retry_after_ms: reset_ms.max(1) });
-        }
-        window.used += 1;
-        Ok(Left { limit, remaining: limit - window.used, reset_ms })
     }
 
     /// When the last window ends: from then on, forgetting the user's rates changes nothing. None if there was none.
     pub(super) fn end_ms(&self) -> Option<u64> {
-        self.windows.iter().flat_map(|windows| windows.iter()).map(|window| window.end_ms).max()
+        match self {
+            Self::Idle => None,
+            Self::One { end_ms, .. } => Some(*end_ms),
+            Self::All(windows) => windows.iter().map(|window| window.end_ms).max(),
+        }
     }
 }
 
@@ -138,7 +180,7 @@ mod tests {
         let mut rates = Rates::default();
         let off = RateLimits { is_enabled: false, points: 0, window_ms: 1_000 };
         assert!((0..1_000).all(|_| rates.take(RateClass::Message, 0, &off).is_ok()));
-        assert!(rates.windows.is_none());
+        assert!(matches!(rates, Rates::Idle));
     }
 
     #[test]
@@ -155,8 +197,8 @@ mod tests {
     }
 
     #[test]
-    fn rates_cost_a_word_until_they_are_needed() {
-        assert_eq!(size_of::<Rates>(), size_of::<usize>());
+    fn a_class_costs_two_words_and_all_of_them_a_hundred_bytes_more() {
+        assert_eq!(size_of::<Rates>(), 2 * size_of::<usize>());
         assert!(size_of::<[Window; RateClass::COUNT]>() <= 100);
     }
 
@@ -171,6 +213,15 @@ mod tests {
             used += u32::from(is_allowed);
         }
         is_allowed
+    }
+
+    /// When the window of the last operation ends.
+    fn window_end_ms(tries: &[u64], window_ms: u64) -> Option<u64> {
+        let later = |end_ms: Option<u64>, now_ms: &u64| match end_ms {
+            Some(end_ms) if *now_ms < end_ms => Some(end_ms),
+            _ => Some(now_ms + window_ms),
+        };
+        tries.iter().fold(None, later)
     }
 
     #[test]
@@ -190,8 +241,9 @@ mod tests {
                 let taken = rates.take(class, now_ms, &limits);
                 assert_eq!(taken.is_ok(), expected, "seed {seed}, {class:?} at {now_ms} ms");
             }
-            let ends = rates.windows.iter().flat_map(|windows| windows.iter()).map(|window| window.end_ms);
-            assert_eq!(rates.end_ms(), ends.max(), "seed {seed}");
+            let ends_ms = tries.iter().filter_map(|tries| window_end_ms(tries, limits.window_ms));
+            let last_ms = ends_ms.max().filter(|end_ms| *end_ms > now_ms);
+            assert_eq!(rates.end_ms().filter(|end_ms| *end_ms > now_ms), last_ms, "seed {seed}");
         }
     }
 }

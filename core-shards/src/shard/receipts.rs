@@ -4,9 +4,9 @@
 use std::collections::VecDeque;
 
 use hashbrown::HashMap;
-use smallvec::SmallVec;
 
-use crate::limits::{RECEIPT_LIFE_MS, RECEIPTS_MAX, RETRIES_WAITING_MAX};
+use crate::ids::Fingerprint;
+use crate::limits::{RECEIPT_LIFE_MS, RETRIES_WAITING_MAX};
 use crate::mail::{Receipt, Sender};
 use crate::metrics::ShardMetrics;
 
@@ -24,7 +24,7 @@ pub(super) enum Known {
 #[derive(Debug)]
 enum Entry {
     /// No answer from the home yet; retries that wait for it.
-    Pending(Box<SmallVec<[Sender; 1]>>),
+    Pending(Vec<Sender>),
     Accepted(Receipt),
 }
 
@@ -36,11 +36,12 @@ struct Kept {
 }
 
 /// The receipts of one core, keyed by a fingerprint of user, channel and `clientMessageId`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Receipts {
-    entries: HashMap<u128, Kept, foldless::Build>,
+    entries: HashMap<Fingerprint, Kept, foldless::Build>,
     /// Fingerprints in the order of their end, monotonic milliseconds.
-    by_age: VecDeque<(u64, u128)>,
+    by_age: VecDeque<(u64, Fingerprint)>,
+    count_max: usize,
 }
 
 /// Fingerprints are uniformly distributed already: hashing them again would be waste.
@@ -55,8 +56,8 @@ mod foldless {
     impl Hasher for Upper {
         fn write(&mut self, _: &[u8]) {}
 
-        fn write_u128(&mut self, fingerprint: u128) {
-            self.0 = (fingerprint >> 64) as u64;
+        fn write_u64(&mut self, half: u64) {
+            self.0 = half;
         }
 
         fn finish(&self) -> u64 {
@@ -66,10 +67,15 @@ mod foldless {
 }
 
 impl Receipts {
+    /// None yet, and never more than `count_max`.
+    pub(super) fn new(count_max: usize) -> Self {
+        Self { entries: HashMap::default(), by_age: VecDeque::new(), count_max }
+    }
+
     /// Finds out whether a message was sent before. `None` if not: then it is to be [expected](Self::expect).
     pub(super) fn retry(
         &mut self,
-        fingerprint: u128,
+        fingerprint: Fingerprint,
         sender: Sender,
         metrics: &ShardMetrics,
     ) -> Option<Known> {
@@ -88,12 +94,17 @@ impl Receipts {
     }
 
     /// Notes a message that is about to be sent.
-    pub(super) fn expect(&mut self, fingerprint: u128, now_ms: u64, metrics: &ShardMetrics) {
-        self.insert(fingerprint, Entry::Pending(Box::default()), now_ms, metrics);
+    pub(super) fn expect(&mut self, fingerprint: Fingerprint, now_ms: u64, metrics: &ShardMetrics) {
+        self.insert(fingerprint, Entry::Pending(Vec::new()), now_ms, metrics);
     }
 
     /// Whether something that nobody waits for was there before. It is from now on.
-    pub(super) fn is_repeat(&mut self, fingerprint: u128, now_ms: u64, metrics: &ShardMetrics) -> bool {
+    pub(super) fn is_repeat(
+        &mut self,
+        fingerprint: Fingerprint,
+        now_ms: u64,
+        metrics: &ShardMetrics,
+    ) -> bool {
         let is_repeat = self.entries.contains_key(&fingerprint);
         if is_repeat {
             metrics.duplicates.increment();
@@ -103,8 +114,8 @@ impl Receipts {
         is_repeat
     }
 
-    fn insert(&mut self, fingerprint: u128, entry: Entry, now_ms: u64, metrics: &ShardMetrics) {
-        if self.by_age.len() >= RECEIPTS_MAX
+    fn insert(&mut self, fingerprint: Fingerprint, entry: Entry, now_ms: u64, metrics: &ShardMetrics) {
+        if self.by_age.len() >= self.count_max
             && let Some((end_ms, oldest)) = self.by_age.pop_front()
             && self.is_last(oldest, end_ms)
         {
@@ -118,11 +129,11 @@ impl Receipts {
 
     /// Writes down the home's answer and returns who else waits for it. A refused message is forgotten:
     /// its retry is a new attempt.
-    pub(super) fn conclude(&mut self, fingerprint: u128, receipt: Option<Receipt>) -> SmallVec<[Sender; 1]> {
-        let Some(Kept { entry, .. }) = self.entries.get_mut(&fingerprint) else { return SmallVec::new() };
+    pub(super) fn conclude(&mut self, fingerprint: Fingerprint, receipt: Option<Receipt>) -> Vec<Sender> {
+        let Some(Kept { entry, .. }) = self.entries.get_mut(&fingerprint) else { return Vec::new() };
         let waiting = match (&mut *entry, receipt) {
-            (Entry::Pending(waiting), _) => std::mem::take(&mut **waiting),
-            (Entry::Accepted(_), _) => SmallVec::new(),
+            (Entry::Pending(waiting), _) => std::mem::take(waiting),
+            (Entry::Accepted(_), _) => Vec::new(),
         };
         match receipt {
             Some(receipt) => *entry = Entry::Accepted(receipt),
@@ -167,7 +178,7 @@ impl Receipts {
     }
 
     /// Whether an entry ends with this place in the queue. A message that was refused and tried again has a later one.
-    fn is_last(&self, fingerprint: u128, end_ms: u64) -> bool {
+    fn is_last(&self, fingerprint: Fingerprint, end_ms: u64) -> bool {
         self.entries.get(&fingerprint).is_some_and(|kept| kept.end_ms == end_ms)
     }
 }
@@ -181,10 +192,14 @@ mod tests {
     const REPLY: Sender =
         Sender::Session(Reply { session: SessionId { slot: 0, generation: 0 }, ack: Some(1) });
 
+    const MESSAGE: Fingerprint = Fingerprint::from_bits(7);
+
+    const COUNT_MAX: usize = 1_000;
+
     /// As a sender's core does: looks for the message, and expects it if it is not known.
     fn admit(
         receipts: &mut Receipts,
-        fingerprint: u128,
+        fingerprint: Fingerprint,
         now_ms: u64,
         metrics: &ShardMetrics,
     ) -> Option<Known> {
@@ -201,68 +216,69 @@ mod tests {
 
     #[test]
     fn a_retry_gets_the_first_receipt_until_it_is_forgotten() {
-        let (mut receipts, metrics) = (Receipts::default(), ShardMetrics::default());
-        assert_eq!(admit(&mut receipts, 7, 0, &metrics), None);
-        assert_eq!(admit(&mut receipts, 7, 0, &metrics), Some(Known::Waiting));
-        assert_eq!(receipts.conclude(7, Some(receipt(3))).len(), 1);
-        assert_eq!(admit(&mut receipts, 7, 0, &metrics), Some(Known::Accepted(receipt(3))));
+        let (mut receipts, metrics) = (Receipts::new(COUNT_MAX), ShardMetrics::default());
+        assert_eq!(admit(&mut receipts, MESSAGE, 0, &metrics), None);
+        assert_eq!(admit(&mut receipts, MESSAGE, 0, &metrics), Some(Known::Waiting));
+        assert_eq!(receipts.conclude(MESSAGE, Some(receipt(3))).len(), 1);
+        assert_eq!(admit(&mut receipts, MESSAGE, 0, &metrics), Some(Known::Accepted(receipt(3))));
         receipts.expire(RECEIPT_LIFE_MS - 1);
-        assert_eq!(admit(&mut receipts, 7, 0, &metrics), Some(Known::Accepted(receipt(3))));
+        assert_eq!(admit(&mut receipts, MESSAGE, 0, &metrics), Some(Known::Accepted(receipt(3))));
         receipts.expire(RECEIPT_LIFE_MS);
-        assert_eq!(admit(&mut receipts, 7, 0, &metrics), None);
+        assert_eq!(admit(&mut receipts, MESSAGE, 0, &metrics), None);
     }
 
     #[test]
     fn a_refused_message_may_be_tried_again() {
-        let (mut receipts, metrics) = (Receipts::default(), ShardMetrics::default());
-        admit(&mut receipts, 7, 0, &metrics);
-        assert!(receipts.conclude(7, None).is_empty());
-        assert_eq!(admit(&mut receipts, 7, 0, &metrics), None);
+        let (mut receipts, metrics) = (Receipts::new(COUNT_MAX), ShardMetrics::default());
+        admit(&mut receipts, MESSAGE, 0, &metrics);
+        assert!(receipts.conclude(MESSAGE, None).is_empty());
+        assert_eq!(admit(&mut receipts, MESSAGE, 0, &metrics), None);
     }
 
     #[test]
     fn a_message_accepted_after_a_refusal_is_known_for_its_whole_life() {
-        let (mut receipts, metrics) = (Receipts::default(), ShardMetrics::default());
-        admit(&mut receipts, 7, 0, &metrics);
-        receipts.conclude(7, None);
-        admit(&mut receipts, 7, 1_000, &metrics);
-        receipts.conclude(7, Some(receipt(3)));
+        let (mut receipts, metrics) = (Receipts::new(COUNT_MAX), ShardMetrics::default());
+        admit(&mut receipts, MESSAGE, 0, &metrics);
+        receipts.conclude(MESSAGE, None);
+        admit(&mut receipts, MESSAGE, 1_000, &metrics);
+        receipts.conclude(MESSAGE, Some(receipt(3)));
         receipts.expire(RECEIPT_LIFE_MS + 999);
-        assert_eq!(admit(&mut receipts, 7, 0, &metrics), Some(Known::Accepted(receipt(3))));
+        assert_eq!(admit(&mut receipts, MESSAGE, 0, &metrics), Some(Known::Accepted(receipt(3))));
         receipts.expire(RECEIPT_LIFE_MS + 1_000);
         assert_eq!((receipts.count(), receipts.by_age.len()), (0, 0));
     }
 
     #[test]
     fn retries_of_a_message_that_is_long_on_its_way_are_answered() {
-        let (mut receipts, metrics) = (Receipts::default(), ShardMetrics::default());
-        admit(&mut receipts, 7, 0, &metrics);
-        admit(&mut receipts, 7, 0, &metrics);
+        let (mut receipts, metrics) = (Receipts::new(COUNT_MAX), ShardMetrics::default());
+        admit(&mut receipts, MESSAGE, 0, &metrics);
+        admit(&mut receipts, MESSAGE, 0, &metrics);
         receipts.expire(3 * RECEIPT_LIFE_MS);
-        assert_eq!(admit(&mut receipts, 7, 0, &metrics), Some(Known::Waiting));
-        assert_eq!(receipts.conclude(7, Some(receipt(3))).len(), 2);
+        assert_eq!(admit(&mut receipts, MESSAGE, 0, &metrics), Some(Known::Waiting));
+        assert_eq!(receipts.conclude(MESSAGE, Some(receipt(3))).len(), 2);
         receipts.expire(4 * RECEIPT_LIFE_MS);
         assert_eq!((receipts.count(), receipts.by_age.len()), (0, 0));
     }
 
     #[test]
     fn what_nobody_waits_for_is_recognised_too() {
-        let (mut receipts, metrics) = (Receipts::default(), ShardMetrics::default());
-        assert!(!receipts.is_repeat(7, 0, &metrics));
-        assert!(receipts.is_repeat(7, 0, &metrics));
+        let (mut receipts, metrics) = (Receipts::new(COUNT_MAX), ShardMetrics::default());
+        assert!(!receipts.is_repeat(MESSAGE, 0, &metrics));
+        assert!(receipts.is_repeat(MESSAGE, 0, &metrics));
         receipts.expire(RECEIPT_LIFE_MS);
-        assert!(!receipts.is_repeat(7, RECEIPT_LIFE_MS, &metrics));
+        assert!(!receipts.is_repeat(MESSAGE, RECEIPT_LIFE_MS, &metrics));
     }
 
     #[test]
     fn retries_and_receipts_are_bounded() {
-        let (mut receipts, metrics) = (Receipts::default(), ShardMetrics::default());
-        for fingerprint in 0..RECEIPTS_MAX as u128 + 10 {
-            admit(&mut receipts, fingerprint << 64, 0, &metrics);
+        let (mut receipts, metrics) = (Receipts::new(COUNT_MAX), ShardMetrics::default());
+        let message = |number: usize| Fingerprint::from_bits((number as u128) << 64);
+        for number in 0..COUNT_MAX + 10 {
+            admit(&mut receipts, message(number), 0, &metrics);
         }
-        assert_eq!(receipts.entries.len(), RECEIPTS_MAX);
+        assert_eq!(receipts.entries.len(), COUNT_MAX);
         assert_eq!(metrics.receipts_evicted.get(), 10);
-        let last = (RECEIPTS_MAX as u128 + 9) << 64;
+        let last = message(COUNT_MAX + 9);
         for _ in 0..RETRIES_WAITING_MAX {
             assert_eq!(admit(&mut receipts, last, 0, &metrics), Some(Known::Waiting));
         }

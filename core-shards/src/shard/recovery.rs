@@ -15,13 +15,13 @@ use protocol::codes::CloseReason;
 
 use super::connect::{Newcomer, Resume, Rights};
 use super::follow::Survey;
+use super::particulars::Particulars;
 use super::sessions::{Session, UNLISTED};
 use super::users::Detached;
 use super::{Ending, Shard};
 use crate::Now;
 use crate::cursor::Cursor;
 use crate::ids::SessionId;
-use crate::limits::{DETACHED_MEMBERSHIPS_MAX, DETACHED_OF_CORE_MAX, DETACHED_PER_USER_MAX};
 use crate::mail::TypingTurn;
 use crate::metrics::{Recovery, RecoverySource};
 use crate::outputs::Outputs;
@@ -44,43 +44,71 @@ impl Shard {
         if user.sessions.is_empty() {
             self.metrics.users_connected.take(1);
         }
-        self.stop_telling(id.slot, &session.followed);
+        self.stop_telling(id.slot, session.particulars.followed());
         self.note_absences(&session, ending, now);
         let is_resumable = ending != Ending::Left && session.has_cursor && !session.is_joining();
-        session.asking = Vec::new();
-        if !is_resumable {
-            self.burden.follows -= std::mem::take(&mut session.followed).len();
-        }
+        session.particulars.stop_asking(|_| true);
         self.detach(id, &mut session, out);
+        if is_resumable {
+            session.particulars.forget_expiry();
+        } else {
+            self.strip(&mut session);
+        }
         let now_ms = now.monotonic_ms();
-        let has_room = self.take_up_burden(&session);
-        let grace_ms =
-            if self.limits.presence_enabled && has_room { self.limits.presence_grace_ms } else { 0 };
-        let window_ms = if is_resumable && has_room { self.limits.recovery_window_ms } else { 0 };
+        let grace_ms = if self.limits.presence_enabled { self.limits.presence_grace_ms } else { 0 };
+        let window_ms = if is_resumable { self.limits.recovery_window_ms } else { 0 };
+        let loss_number = self.take_up_burden(&session, window_ms > 0);
         let detached = Detached {
             session,
             resumable_until_ms: now_ms.saturating_add(window_ms),
             present_until_ms: now_ms.saturating_add(grace_ms),
             kept_until_ms: now_ms.saturating_add(grace_ms.max(window_ms)),
             tiding_count: self.tidings.count(),
+            loss_number,
         };
-        let lost = &mut self.users.at_mut(index).past.get_or_insert_default().detached;
-        lost.push(detached);
-        if lost.len() > DETACHED_PER_USER_MAX {
-            let oldest = lost.remove(0);
+        if let Some(oldest) = self.users.at_mut(index).keep_lost(detached) {
             self.end_detached(oldest, out);
         }
         self.count_sessions();
         Some(index)
     }
 
-    /// Counts a session that is kept without a connection. Returns whether there is room for it.
-    fn take_up_burden(&mut self, session: &Session) -> bool {
+    /// Nobody takes the session up: it is kept for the grace of its user's presence, and with what that needs.
+    fn strip(&mut self, session: &mut Session) {
+        self.burden.follows -= session.particulars.followed().len();
+        session.particulars = Particulars::default();
+        (session.name, session.rights) = (None, None);
+    }
+
+    /// Counts a session that is kept without a connection. Returns the number of the loss.
+    fn take_up_burden(&mut self, session: &Session, is_resumable: bool) -> u32 {
+        if self.losses.is_littered(self.burden.detached) {
+            let users = &self.users;
+            self.losses.sweep(|loss| users.get(loss.user).is_some_and(|user| user.has_lost(loss.number)));
+        }
         self.burden.detached += 1;
         self.burden.detached_memberships += session.memberships.len();
         self.metrics.detached.set(self.burden.detached as u64);
-        self.burden.detached <= DETACHED_OF_CORE_MAX
-            && self.burden.detached_memberships <= DETACHED_MEMBERSHIPS_MAX
+        self.losses.note(self.users.place(session.user), is_resumable)
+    }
+
+    /// Whether more is kept of lost sessions than may be.
+    fn is_overburdened(&self) -> bool {
+        self.burden.detached > self.limits.memory.detached_max
+            || self.burden.detached_memberships > self.limits.memory.detached_memberships_max
+    }
+
+    /// Gives lost sessions up until there is room for the rest. Those who were lost last keep their chance to come back:
+    /// whoever was to return in time mostly has.
+    pub(super) fn give_up_surplus(&mut self, now: Now, out: &mut Outputs) {
+        while self.is_overburdened() {
+            let Some(loss) = self.losses.take_first() else { return };
+            let user = self.users.get_mut(loss.user);
+            if let Some(user) = user.filter(|user| user.has_lost(loss.number)) {
+                user.end_detached_at(now.monotonic_ms(), |lost| lost.loss_number == loss.number);
+                self.settle_user(loss.user.index, None, now, out);
+            }
+        }
     }
 
     fn lay_down_burden(&mut self, session: &Session) {
@@ -92,7 +120,7 @@ impl Shard {
     /// Takes a session out of the lists of its rooms; its memberships stay. Joins without an answer end.
     fn detach(&mut self, id: SessionId, session: &mut Session, out: &mut Outputs) {
         let user = self.users.at(session.user).id.clone();
-        let (members, waiting) = session.memberships.drain(..).partition(|known| known.is_member);
+        let (members, waiting) = session.memberships.drain(..).partition(|known| known.is_member());
         session.memberships = members;
         let waiting: smallvec::SmallVec<[_; 1]> = waiting;
         for membership in waiting {
@@ -112,7 +140,7 @@ impl Shard {
     /// A lost session is given up: its memberships end.
     pub(super) fn end_detached(&mut self, detached: Detached, out: &mut Outputs) {
         self.lay_down_burden(&detached.session);
-        self.burden.follows -= detached.session.followed.len();
+        self.burden.follows -= detached.session.particulars.followed().len();
         let user = self.users.at(detached.session.user).id.clone();
         for membership in detached.session.memberships {
             self.end_membership(membership, &user, true, out);
@@ -158,7 +186,6 @@ impl Shard {
         self.lay_down_burden(&detached.session);
         let (tiding_count, mut session) = (detached.tiding_count, detached.session);
         session.name = newcomer.identity.name.clone();
-        (session.expires_at_ms, session.looked_at_ms) = (u64::MAX, u64::MAX);
         let rights = Rights::of(&newcomer.identity);
         let has_other_rights = session.rights != rights;
         session.rights = rights;
@@ -195,12 +222,13 @@ impl Shard {
             let channel = room.channel.clone();
             self.end_absence(session.user, &channel);
         }
-        self.start_telling(id.slot, &session.followed);
+        self.start_telling(id.slot, session.particulars.followed());
     }
 
     /// What a resumed session missed of those whom it follows is not known; how they are now is.
     fn survey_followed(&mut self, id: SessionId, out: &mut Outputs) {
-        let followed = self.sessions.get(id).map(|session| session.followed.clone()).unwrap_or_default();
+        let session = self.sessions.get(id);
+        let followed = session.map(|session| session.particulars.followed().to_vec()).unwrap_or_default();
         if !followed.is_empty() {
             // When too many questions wait, the next change of each tells.
             let _ = self.survey(Survey::told(id), followed, out);
@@ -212,7 +240,7 @@ impl Shard {
 mod tests {
     use super::super::trial::{self, Client, Trial, quiet};
     use super::*;
-    use crate::limits::Limits;
+    use crate::limits::{DETACHED_PER_USER_MAX, LOSSES_VOID_MAX, Limits, MemoryBounds};
 
     #[test]
     fn a_session_is_taken_up_with_all_that_it_missed_after_its_greeting() {
@@ -361,5 +389,146 @@ mod tests {
             trial.disconnect(session);
         }
         assert_eq!(trial.shard.holdings().detached, DETACHED_PER_USER_MAX);
+    }
+
+    /// The usual limits with room for so many lost sessions.
+    fn with_room_for(detached_max: usize) -> Limits {
+        let limits = quiet();
+        Limits { memory: MemoryBounds { detached_max, ..limits.memory }, ..limits }
+    }
+
+    #[test]
+    fn clients_that_do_not_come_back_take_nobody_elses_chance_to_resume() {
+        let mut trial = Trial::new(with_room_for(3));
+        let talker = trial.connect(0, "talker", None);
+        trial.join(talker, "a");
+        let mut clients: Vec<(String, Client)> = (0..8)
+            .map(|number| {
+                let user = format!("user-{number}");
+                let client = Client::new(&mut trial, 100 * (number + 1), &user);
+                trial.join(client.session, "a");
+                (user, client)
+            })
+            .collect();
+        trial.say(talker, "a", "1");
+        for (_, client) in &mut clients {
+            client.read(&mut trial, usize::MAX);
+        }
+        for (_, client) in &clients {
+            trial.end(client.session, Ending::Lost);
+            assert!(trial.shard.holdings().detached <= 3);
+        }
+        let away = trial.inbox(talker);
+        let away: Vec<&str> =
+            trial::of(&away, "presence").iter().map(|told| trial::text(told, "userId")).collect();
+        assert_eq!(away, ["user-0", "user-1", "user-2", "user-3", "user-4"], "the longest lost are offline");
+        trial.say(talker, "a", "2");
+        let resumed: Vec<bool> =
+            clients.iter_mut().map(|(user, client)| client.resume(&mut trial, user)).collect();
+        assert_eq!(resumed, [false, false, false, false, false, true, true, true]);
+        for (_, client) in clients.iter_mut().skip(5) {
+            client.read(&mut trial, usize::MAX);
+            assert_eq!(client.got, ["1", "2"]);
+        }
+    }
+
+    #[test]
+    fn memberships_of_lost_sessions_are_bounded_and_the_longest_lost_go_first() {
+        let limits = quiet();
+        let memory = MemoryBounds { detached_memberships_max: 4, ..limits.memory };
+        let mut trial = Trial::new(Limits { memory, ..limits });
+        let mut clients = ["5", "6", "7"].map(|user| Client::new(&mut trial, user.parse().unwrap(), user));
+        for client in &clients {
+            trial.join(client.session, "a");
+            trial.join(client.session, "b");
+        }
+        for client in &clients {
+            trial.end(client.session, Ending::Lost);
+        }
+        let [first, second, third] = &mut clients;
+        assert!(!first.resume(&mut trial, "5"));
+        assert!(second.resume(&mut trial, "6") && third.resume(&mut trial, "7"));
+    }
+
+    #[test]
+    fn who_said_goodbye_is_given_up_before_who_may_come_back() {
+        let mut trial = Trial::new(with_room_for(2));
+        let watcher = trial.connect(0, "watcher", None);
+        trial.join(watcher, "a");
+        let mut resuming = Client::new(&mut trial, 10, "7");
+        let leaving: Vec<SessionId> =
+            (20..25).map(|slot| trial.connect(slot, &slot.to_string(), None)).collect();
+        for session in leaving.iter().chain([&resuming.session]) {
+            trial.join(*session, "a");
+        }
+        trial.disconnect(resuming.session);
+        for session in leaving {
+            trial.end(session, Ending::Left);
+        }
+        let gone = trial.inbox(watcher);
+        let gone: Vec<&str> =
+            trial::of(&gone, "presence").iter().map(|told| trial::text(told, "userId")).collect();
+        assert_eq!(gone, ["20", "21", "22", "23"]);
+        assert!(resuming.resume(&mut trial, "7"));
+        assert_eq!(trial::told(&mut trial, watcher, "7"), [""; 0], "nobody hears that it was away");
+        trial.pass_slowly(61_000);
+        assert_eq!(trial::told(&mut trial, watcher, "24"), ["offline"], "the last has its grace");
+        assert_eq!(trial.shard.holdings().detached, 0);
+    }
+
+    #[test]
+    fn a_user_with_another_device_stays_online_when_a_lost_session_is_given_up() {
+        let mut trial = Trial::new(with_room_for(1));
+        let watcher = trial.connect(0, "watcher", None);
+        let sessions = [(1, "7"), (2, "7"), (3, "8")].map(|(slot, user)| trial.connect(slot, user, None));
+        for session in sessions.iter().chain([&watcher]) {
+            trial.join(*session, "a");
+        }
+        trial.disconnect(sessions[0]);
+        trial.disconnect(sessions[2]);
+        assert_eq!(trial.inbox(watcher), [""; 0]);
+        assert_eq!(trial.shard.holdings().detached, 1);
+        let list = trial.list("a");
+        assert!(list.contains(r#""online":3,"#), "{list}");
+    }
+
+    #[test]
+    fn a_predecessor_is_taken_up_although_as_many_as_may_be_are_lost() {
+        let mut trial = Trial::new(with_room_for(1));
+        let lost = trial.connect_durable(0, "8", None);
+        let mut client = Client::new(&mut trial, 1, "7");
+        trial.disconnect(lost);
+        assert!(client.resume(&mut trial, "7"));
+        assert_eq!(trial.shard.holdings().detached, 1, "there was room for the other all the time");
+    }
+
+    #[test]
+    fn losses_that_are_over_are_not_remembered_for_long() {
+        let mut trial = Trial::new(quiet());
+        let away = trial.connect_durable(0, "8", None);
+        let mut client = Client::new(&mut trial, 1, "7");
+        trial.disconnect(away);
+        let mut entries_max = 0;
+        for _ in 0..3 * LOSSES_VOID_MAX {
+            trial.disconnect(client.session);
+            assert!(client.resume(&mut trial, "7"));
+            entries_max = entries_max.max(trial.shard.losses.entry_count());
+        }
+        assert!(entries_max <= LOSSES_VOID_MAX + 4, "{entries_max}");
+        assert_eq!(trial.shard.holdings().detached, 1);
+    }
+
+    #[test]
+    fn all_of_a_full_core_that_is_cut_off_at_once_resume() {
+        const COUNT: u32 = 18_000;
+        let mut trial = Trial::new(quiet());
+        let mut clients: Vec<Client> =
+            (0..COUNT).map(|number| Client::new(&mut trial, 2 * number, &number.to_string())).collect();
+        for client in &clients {
+            trial.disconnect(client.session);
+        }
+        for (number, client) in clients.iter_mut().enumerate() {
+            assert!(client.resume(&mut trial, &number.to_string()), "{number}");
+        }
     }
 }

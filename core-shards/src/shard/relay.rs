@@ -131,7 +131,7 @@ impl Shard {
     pub(super) fn sync_channels(&mut self, id: SessionId, ack: Option<u64>, now: Now, out: &mut Outputs) {
         let (Some(session), Some(ack)) = (self.sessions.get(id), ack) else { return };
         let channels =
-            session.memberships.iter().filter(|membership| membership.is_member).map(|membership| {
+            session.memberships.iter().filter(|membership| membership.is_member()).map(|membership| {
                 let room = self.rooms.at(membership.room);
                 SyncedChannel {
                     channel: &room.channel,

@@ -47,7 +47,8 @@ impl Shard {
 
     /// Whether something after a place, that was the session's, has fallen out of the journal.
     fn misses_fallen(&self, session: &Session, start: u64) -> bool {
-        let is_apart_lost = session.apart_end > start && session.apart_end <= self.journal.lost();
+        let apart_end = session.particulars.apart_end();
+        let is_apart_lost = apart_end > start && apart_end <= self.journal.lost();
         is_apart_lost
             || session.memberships.iter().any(|membership| {
                 let fallen = self.rooms.at(membership.room).fallen;

@@ -8,7 +8,9 @@ use protocol::codes::ErrorCode;
 use super::Shard;
 use super::connect::Rights;
 use super::membership::{JoinWish, left_early};
-use super::sessions::{Asking, Origin, Session};
+use super::particulars::Asking;
+use super::sessions::{Origin, Session};
+use super::users::Detached;
 use crate::Now;
 use crate::access::{self, Access, AccessKey, Asked, Concluded, Grants, Question, Verdict};
 use crate::ids::{ChannelName, SessionId, UserId};
@@ -46,8 +48,8 @@ impl Shard {
     /// Whether a session may join a channel that it is not in.
     pub(super) fn permit_join(&mut self, id: SessionId, wish: &JoinWish, now: Now) -> Permit {
         let Some(session) = self.sessions.get(id) else { return Permit::Pending };
-        let is_full =
-            session.memberships.len() + session.asking.len() >= self.limits.channels_per_session_max;
+        let is_full = session.memberships.len() + session.particulars.asking().len()
+            >= self.limits.channels_per_session_max;
         if is_full && self.access_of(session, &wish.channel, now) == Access::Ask {
             return Permit::Refused(too_many_channels());
         }
@@ -57,7 +59,7 @@ impl Shard {
         let errand = Errand::Join { session: id, origin, ticket, wish: wish.clone() };
         let permit = self.permit_session(id, &wish.channel, errand, now);
         if let (Permit::Pending, Some(session)) = (&permit, self.sessions.get_mut(id)) {
-            session.asking.push(Asking { ticket, channel: ChannelName::from(&*wish.channel) });
+            session.particulars.ask(Asking { ticket, channel: ChannelName::from(&*wish.channel) });
         }
         permit
     }
@@ -177,9 +179,8 @@ impl Shard {
             Errand::Join { session, origin, ticket, wish } => {
                 let waiting = self.sessions.get_mut(session).filter(|of| of.origin == origin);
                 let Some(waiting) = waiting else { return };
-                let before = waiting.asking.len();
-                waiting.asking.retain(|asking| asking.ticket != ticket);
-                let outcome = match (waiting.asking.len() < before, is_allowed) {
+                let was_asked = waiting.particulars.stop_asking(|asking| asking.ticket == ticket);
+                let outcome = match (was_asked, is_allowed) {
                     (false, _) if wish.ack.is_none() => Ok(()),
                     (false, _) => Err(left_early()),
                     (true, true) => self.join(session, &wish, now, out),
@@ -212,9 +213,9 @@ impl Shard {
         };
         for user in users {
             // A session without a connection is not asked for: it comes back as a new one.
-            let is_meant = |session: &Session| match room {
+            let is_meant = |lost: &Detached| match room {
                 None => true,
-                Some(room) => room.is_some_and(|room| session.membership(room).is_some()),
+                Some(room) => room.is_some_and(|room| lost.session.membership(room).is_some()),
             };
             self.users.at_mut(user).end_detached_at(now.monotonic_ms(), is_meant);
             for slot in self.users.at(user).sessions.clone() {

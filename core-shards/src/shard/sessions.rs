@@ -9,7 +9,9 @@ use protocol::chat::dialect::{Dialect, Spelling};
 use protocol::chat::status::Status;
 
 use super::connect::Rights;
-use crate::ids::{ChannelName, SessionId, UserId};
+use super::particulars::Particulars;
+use crate::chunks::Chunks;
+use crate::ids::SessionId;
 use crate::publication::FormKey;
 
 /// Not in a room's list: the session waits for the home's answer, or has lost its connection.
@@ -60,20 +62,21 @@ pub(super) struct Membership {
     pub(super) form: FormKey,
     /// How the session wrote the name.
     pub(super) spellings: Spellings,
-    /// The home has answered.
-    pub(super) is_member: bool,
     /// The session said that its user types, and has not said yet that it stopped everywhere.
     pub(super) types: bool,
-    /// The place in the core's journal from which on events of the room are the session's.
+    /// The place in the core's journal from which on events of the room are the session's; none of them as long as
+    /// the home has not answered.
     pub(super) journal_start: u64,
 }
 
-/// A join that waits for somebody outside to allow it.
-#[derive(Debug)]
-pub(super) struct Asking {
-    /// Which of the core's joins it is.
-    pub(super) ticket: u32,
-    pub(super) channel: ChannelName,
+impl Membership {
+    /// No event is so late.
+    pub(super) const UNANSWERED: u64 = u64::MAX;
+
+    /// Whether the home has answered.
+    pub(super) const fn is_member(&self) -> bool {
+        self.journal_start != Self::UNANSWERED
+    }
 }
 
 /// One connected session.
@@ -83,10 +86,6 @@ pub(super) struct Session {
     pub(super) user: u32,
     /// One entry a channel, at most `channels_per_session_max`.
     pub(super) memberships: SmallVec<[Membership; 1]>,
-    /// When the token ends, monotonic milliseconds; `u64::MAX` if it is not to be watched.
-    pub(super) expires_at_ms: u64,
-    /// When the wheel looks at this session next, monotonic milliseconds; `u64::MAX` if it does not.
-    pub(super) looked_at_ms: u64,
     /// Display name, if the token has one.
     pub(super) name: Option<Arc<str>>,
     /// What the token allows beyond what everybody may.
@@ -98,12 +97,7 @@ pub(super) struct Session {
     pub(super) dialect: Option<Dialect>,
     /// Durable events carry a cursor, from which the session can resume.
     pub(super) has_cursor: bool,
-    /// Joins that wait for somebody outside to allow them.
-    pub(super) asking: Vec<Asking>,
-    /// Users whose presence it follows, in the order of their ids.
-    pub(super) followed: Vec<UserId>,
-    /// The last place in the core's journal of what was for this session alone; 0 if there was nothing.
-    pub(super) apart_end: u64,
+    pub(super) particulars: Particulars,
 }
 
 impl Session {
@@ -123,7 +117,8 @@ impl Session {
     /// Whether a join has no answer yet: then a resumed session could be missing a channel that its client
     /// believes to be in.
     pub(super) fn is_joining(&self) -> bool {
-        !self.asking.is_empty() || self.memberships.iter().any(|membership| !membership.is_member)
+        !self.particulars.asking().is_empty()
+            || self.memberships.iter().any(|membership| !membership.is_member())
     }
 }
 
@@ -136,7 +131,7 @@ struct Slot {
 /// All sessions of a core. The slots are the shell's: it numbers connections, we follow.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
-    slots: Vec<Slot>,
+    slots: Chunks<Slot>,
     live_count: usize,
 }
 
@@ -150,52 +145,54 @@ impl Sessions {
     }
 
     pub(super) fn get(&self, id: SessionId) -> Option<&Session> {
-        let slot = self.slots.get(id.slot as usize)?;
+        let slot = self.slots.get(id.slot)?;
         if slot.generation == id.generation { slot.session.as_deref() } else { None }
     }
 
     pub(super) fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
-        let slot = self.slots.get_mut(id.slot as usize)?;
+        let slot = self.slots.get_mut(id.slot)?;
         if slot.generation == id.generation { slot.session.as_deref_mut() } else { None }
     }
 
     /// The session that stands in a slot now, for slots taken from a list of live sessions.
     pub(super) fn at(&self, slot: u32) -> Option<&Session> {
-        self.slots.get(slot as usize)?.session.as_deref()
+        self.slots.get(slot)?.session.as_deref()
     }
 
     /// As [`at`](Self::at), to be changed.
     pub(super) fn at_mut(&mut self, slot: u32) -> Option<&mut Session> {
-        self.slots.get_mut(slot as usize)?.session.as_deref_mut()
+        self.slots.get_mut(slot)?.session.as_deref_mut()
     }
 
     /// The id of the session that stands in a slot now.
     pub(super) fn id_at(&self, slot: u32) -> SessionId {
-        SessionId { slot, generation: self.slots[slot as usize].generation }
+        let generation = self.slots.get(slot).expect("whose session lives has a slot").generation;
+        SessionId { slot, generation }
     }
 
     /// Every session with its id.
     pub(super) fn iter(&self) -> impl Iterator<Item = (SessionId, &Session)> {
-        let numbered = (0..).zip(&self.slots);
+        let numbered = (0..).zip(self.slots.iter());
         numbered.filter_map(|(slot, of)| {
             Some((SessionId { slot, generation: of.generation }, of.session.as_deref()?))
         })
     }
 
     pub(super) fn insert(&mut self, id: SessionId, session: Box<Session>) {
-        let index = id.slot as usize;
-        if self.slots.len() <= index {
-            self.slots.resize_with(index + 1, Slot::default);
+        while self.slots.len() <= id.slot as usize {
+            self.slots.push(Slot::default());
         }
-        assert!(self.slots[index].session.is_none(), "a slot is given out only when its session is gone");
-        self.slots[index] = Slot { generation: id.generation, session: Some(session) };
-        self.live_count += 1;
+        if let Some(slot) = self.slots.get_mut(id.slot) {
+            assert!(slot.session.is_none(), "a slot is given out only when its session is gone");
+            *slot = Slot { generation: id.generation, session: Some(session) };
+            self.live_count += 1;
+        }
     }
 
     pub(super) fn remove(&mut self, id: SessionId) -> Option<Box<Session>> {
         self.get(id)?;
         self.live_count -= 1;
-        self.slots[id.slot as usize].session.take()
+        self.slots.get_mut(id.slot)?.session.take()
     }
 }
 
@@ -207,18 +204,19 @@ mod tests {
         Box::new(Session {
             user: 0,
             memberships: SmallVec::new(),
-            expires_at_ms: u64::MAX,
-            looked_at_ms: u64::MAX,
             name: None,
             rights: None,
             origin: Origin(NonZeroU64::MIN),
             said: None,
             dialect: None,
             has_cursor: false,
-            asking: Vec::new(),
-            followed: Vec::new(),
-            apart_end: 0,
+            particulars: Particulars::default(),
         })
+    }
+
+    #[test]
+    fn a_session_in_one_room_costs_ten_words() {
+        assert_eq!((size_of::<Membership>(), size_of::<Session>()), (24, 80));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use hashbrown::HashTable;
 
+use crate::chunks::Chunks;
 use crate::ids::Place;
 use crate::placement::Placement;
 
@@ -21,14 +22,14 @@ struct Slot<T> {
 /// All entries of one kind on a core.
 #[derive(Debug)]
 pub(super) struct Table<T> {
-    slots: Vec<Slot<T>>,
+    slots: Chunks<Slot<T>>,
     free: Vec<u32>,
     by_name: HashTable<u32>,
 }
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { slots: Vec::new(), free: Vec::new(), by_name: HashTable::new() }
+        Self { slots: Chunks::default(), free: Vec::new(), by_name: HashTable::new() }
     }
 }
 
@@ -40,30 +41,31 @@ impl<T: Named> Table<T> {
 
     /// Where the entry of a name is.
     pub(super) fn find(&self, name: &str, placement: &Placement) -> Option<u32> {
-        let is_it = |index: &u32| {
-            self.slots[*index as usize].entry.as_ref().is_some_and(|entry| entry.name() == name)
-        };
+        let is_it = |index: &u32| self.at(*index).name() == name;
         self.by_name.find(placement.hash(name), is_it).copied()
     }
 
     /// Adds an entry under a name that has none.
     pub(super) fn insert(&mut self, entry: T, placement: &Placement) -> u32 {
         let hash = placement.hash(entry.name());
-        let index = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { generation: 0, entry: None });
-            u32::try_from(self.slots.len() - 1).expect("a core has fewer than 2^32 entries of a kind")
+        let free = self.free.pop();
+        let index = free.unwrap_or_else(|| {
+            u32::try_from(self.slots.len()).expect("a core has fewer than 2^32 entries of a kind")
         });
-        self.slots[index as usize].entry = Some(entry);
+        match self.slots.get_mut(index) {
+            Some(slot) => slot.entry = Some(entry),
+            None => self.slots.push(Slot { generation: 0, entry: Some(entry) }),
+        }
         let slots = &self.slots;
-        self.by_name.insert_unique(hash, index, |index| {
-            placement.hash(slots[*index as usize].entry.as_ref().map_or("", Named::name))
-        });
+        let name_of = |index: &u32| slots.get(*index)?.entry.as_ref().map(Named::name);
+        let rehash = |index: &u32| placement.hash(name_of(index).unwrap_or_default());
+        self.by_name.insert_unique(hash, index, rehash);
         index
     }
 
     /// Takes an entry out. Places of it mean nothing from now on.
     pub(super) fn remove(&mut self, index: u32, placement: &Placement) -> Option<T> {
-        let slot = &mut self.slots[index as usize];
+        let slot = self.slots.get_mut(index)?;
         let entry = slot.entry.take()?;
         slot.generation = slot.generation.wrapping_add(1);
         if let Ok(found) = self.by_name.find_entry(placement.hash(entry.name()), |found| *found == index) {
@@ -75,35 +77,37 @@ impl<T: Named> Table<T> {
 
     /// The guarded place of an entry.
     pub(super) fn place(&self, index: u32) -> Place {
-        Place { index, generation: self.slots[index as usize].generation }
+        let slot = self.slots.get(index).expect("an index was given out with its slot");
+        Place { index, generation: slot.generation }
     }
 
     /// The entry of a place, unless it is gone.
     pub(super) fn get(&self, place: Place) -> Option<&T> {
-        let slot = self.slots.get(place.index as usize)?;
+        let slot = self.slots.get(place.index)?;
         if slot.generation == place.generation { slot.entry.as_ref() } else { None }
     }
 
     /// The entry of a place, unless it is gone.
     pub(super) fn get_mut(&mut self, place: Place) -> Option<&mut T> {
-        let slot = self.slots.get_mut(place.index as usize)?;
+        let slot = self.slots.get_mut(place.index)?;
         if slot.generation == place.generation { slot.entry.as_mut() } else { None }
     }
 
     /// The entry at an index that its holder keeps alive.
     pub(super) fn at(&self, index: u32) -> &T {
-        self.slots[index as usize].entry.as_ref().expect("who holds an index keeps its entry")
+        let slot = self.slots.get(index).and_then(|slot| slot.entry.as_ref());
+        slot.expect("who holds an index keeps its entry")
     }
 
     /// The entry at an index that its holder keeps alive.
     pub(super) fn at_mut(&mut self, index: u32) -> &mut T {
-        self.slots[index as usize].entry.as_mut().expect("who holds an index keeps its entry")
+        let slot = self.slots.get_mut(index).and_then(|slot| slot.entry.as_mut());
+        slot.expect("who holds an index keeps its entry")
     }
 
     /// Every entry with its index.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        let numbered = self.slots.iter().enumerate();
-        numbered.filter_map(|(index, slot)| Some((u32::try_from(index).ok()?, slot.entry.as_ref()?)))
+        (0..).zip(self.slots.iter()).filter_map(|(index, slot)| Some((index, slot.entry.as_ref()?)))
     }
 }
 

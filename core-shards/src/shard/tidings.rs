@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::ids::CoreId;
-use crate::limits::{TIDINGS_CHANNELS_MAX, TIDINGS_MAX};
+use crate::limits::{TIDINGS_CHANNELS_MAX, TIDINGS_LIFE_MS, TIDINGS_MAX};
 use crate::mail::PresenceChange;
 
 /// One change that was heard of.
@@ -21,7 +21,7 @@ use crate::mail::PresenceChange;
 struct Tiding {
     from: CoreId,
     change: Arc<PresenceChange>,
-    end_ms: u64,
+    heard_ms: u64,
 }
 
 /// The latest changes, in the order in which this core heard of them.
@@ -34,14 +34,15 @@ pub(super) struct Tidings {
     count: u64,
     /// The number of the last change that came from each core.
     heard: Box<[u64]>,
-    life_ms: u64,
+    /// How long those who were lost may want to know of a change.
+    window_ms: u64,
 }
 
 impl Tidings {
-    /// Nothing heard yet, from none of `core_count` cores. What will be is kept for `life_ms`.
-    pub(super) fn new(core_count: u16, life_ms: u64) -> Self {
+    /// Nothing heard yet, from none of `core_count` cores. What will be is kept for `window_ms` for those who were lost.
+    pub(super) fn new(core_count: u16, window_ms: u64) -> Self {
         let heard = vec![0; usize::from(core_count)].into();
-        Self { kept: VecDeque::new(), channel_count: 0, count: 0, heard, life_ms }
+        Self { kept: VecDeque::new(), channel_count: 0, count: 0, heard, window_ms }
     }
 
     /// Keeps a change that was heard of.
@@ -49,18 +50,26 @@ impl Tidings {
         self.count += 1;
         self.heard[from.index()] = change.number;
         self.channel_count += change.channels.len();
-        let end_ms = now_ms.saturating_add(self.life_ms);
-        self.kept.push_back(Tiding { from, change: change.clone(), end_ms });
-        self.expire(now_ms);
+        // Before it is added: the list would double for one more than it may hold.
+        self.drop_while(|tidings, _| {
+            tidings.kept.len() >= TIDINGS_MAX || tidings.channel_count > TIDINGS_CHANNELS_MAX
+        });
+        self.kept.push_back(Tiding { from, change: change.clone(), heard_ms: now_ms });
     }
 
-    /// Drops what is too old or too much.
-    pub(super) fn expire(&mut self, now_ms: u64) {
-        let is_too_much = |kept: &VecDeque<Tiding>, channel_count: usize| {
-            kept.len() > TIDINGS_MAX || channel_count > TIDINGS_CHANNELS_MAX
-        };
+    /// Drops what is too old: older than the window if somebody was lost, and than a letter may be if not.
+    pub(super) fn expire(&mut self, now_ms: u64, is_somebody_owed: bool) {
+        let life_ms = self.life_ms(is_somebody_owed);
+        self.drop_while(|_, oldest| oldest.heard_ms.saturating_add(life_ms) <= now_ms);
+    }
+
+    fn life_ms(&self, is_somebody_owed: bool) -> u64 {
+        if is_somebody_owed { self.window_ms.max(TIDINGS_LIFE_MS) } else { TIDINGS_LIFE_MS }
+    }
+
+    fn drop_while(&mut self, is_over: impl Fn(&Self, &Tiding) -> bool) {
         while let Some(oldest) = self.kept.front()
-            && (oldest.end_ms <= now_ms || is_too_much(&self.kept, self.channel_count))
+            && is_over(self, oldest)
         {
             self.channel_count -= oldest.change.channels.len();
             self.kept.pop_front();
@@ -70,9 +79,18 @@ impl Tidings {
         }
     }
 
+    /// Drops the latest as far as they came from `core`. For this very core's, when nobody here waits for a list and
+    /// nobody is lost: whatever letter asks for a list from now on goes behind the change.
+    pub(super) fn forget_latest_of(&mut self, core: CoreId) {
+        while let Some(tiding) = self.kept.pop_back_if(|tiding| tiding.from == core) {
+            self.channel_count -= tiding.change.channels.len();
+        }
+    }
+
     /// When the oldest is too old, in monotonic milliseconds.
-    pub(super) fn next_end_ms(&self) -> Option<u64> {
-        self.kept.front().map(|oldest| oldest.end_ms)
+    pub(super) fn next_end_ms(&self, is_somebody_owed: bool) -> Option<u64> {
+        let life_ms = self.life_ms(is_somebody_owed);
+        self.kept.front().map(|oldest| oldest.heard_ms.saturating_add(life_ms))
     }
 
     /// How many changes this core heard of so far.
@@ -93,7 +111,12 @@ impl Tidings {
     /// What is kept and not known to a core that has heard so much of each.
     pub(super) fn unheard<'a>(&'a self, heard: &'a [u64]) -> impl Iterator<Item = &'a Arc<PresenceChange>> {
         let is_unheard = |tiding: &&Tiding| heard.get(tiding.from.index()) < Some(&tiding.change.number);
-        self.kept.iter().filter(is_unheard).map(|tiding| &tiding.change)
+        // A list is rarely far behind, and the numbers tell by how many changes: nothing before those is looked at.
+        let missing: u64 =
+            self.heard.iter().zip(heard).map(|(here, there)| here.saturating_sub(*there)).sum();
+        let newest = self.kept.iter().rev().filter(is_unheard).map(|tiding| &tiding.change);
+        let newest: Vec<_> = newest.take(usize::try_from(missing).unwrap_or(usize::MAX)).collect();
+        newest.into_iter().rev()
     }
 
     /// What is kept and was heard of after the first `count` changes.
@@ -108,13 +131,21 @@ impl Tidings {
         &'a self,
         changes: impl Iterator<Item = &'a Arc<PresenceChange>>,
     ) -> Vec<&'a PresenceChange> {
-        let mut changes = changes.peekable();
-        if changes.peek().is_none() {
-            return Vec::new();
+        let changes: Vec<_> = changes.collect();
+        let mut latest: BTreeMap<&str, Option<&PresenceChange>> =
+            changes.iter().map(|change| (&*change.user, None)).collect();
+        let mut missing_count = latest.len();
+        // From the newest on, and no further than needed: in a storm thousands are kept, and each arrival comes here.
+        let mut newest = self.kept.iter().rev();
+        while missing_count > 0
+            && let Some(tiding) = newest.next()
+        {
+            if let Some(found @ None) = latest.get_mut(&*tiding.change.user) {
+                *found = Some(&*tiding.change);
+                missing_count -= 1;
+            }
         }
-        let kept = self.kept.iter().map(|tiding| (&*tiding.change.user, &*tiding.change));
-        let mut latest: BTreeMap<&str, &PresenceChange> = kept.collect();
-        changes.filter_map(|change| latest.remove(&*change.user)).collect()
+        changes.iter().filter_map(|change| latest.get_mut(&*change.user)?.take()).collect()
     }
 }
 
@@ -154,14 +185,17 @@ mod tests {
 
     #[test]
     fn tidings_end_with_their_time_and_are_bounded() {
-        let mut tidings = Tidings::new(1, 1_000);
+        let mut tidings = Tidings::new(1, 60_000);
         tidings.note(CoreId(0), &change(1), 0);
         tidings.note(CoreId(0), &change(2), 10);
-        assert_eq!(tidings.next_end_ms(), Some(1_000));
-        tidings.expire(1_000);
+        let ends_ms = [true, false].map(|is_somebody_owed| tidings.next_end_ms(is_somebody_owed));
+        assert_eq!(ends_ms, [Some(60_000), Some(TIDINGS_LIFE_MS)]);
+        tidings.expire(59_999, true);
+        assert_eq!(tidings.kept_count(), 2);
+        tidings.expire(TIDINGS_LIFE_MS, false);
         assert_eq!((numbers(tidings.after(0)), tidings.count()), (vec![2], 2));
-        tidings.expire(1_010);
-        assert_eq!((tidings.next_end_ms(), tidings.kept.capacity(), tidings.channel_count), (None, 0, 0));
+        tidings.expire(TIDINGS_LIFE_MS + 10, false);
+        assert_eq!((tidings.next_end_ms(true), tidings.kept.capacity(), tidings.channel_count), (None, 0, 0));
         for number in 3..TIDINGS_MAX as u64 + 10 {
             tidings.note(CoreId(0), &change(number), 2_000);
         }
@@ -170,6 +204,19 @@ mod tests {
         let large = PresenceChange { channels: many.into(), ..Arc::into_inner(change(9_999)).unwrap() };
         tidings.note(CoreId(0), &Arc::new(large), 2_000);
         assert_eq!(numbers(tidings.after(0)), [9_999]);
+    }
+
+    #[test]
+    fn what_a_core_said_itself_is_dropped_back_to_what_another_said() {
+        let mut tidings = Tidings::new(2, 1_000);
+        for (core, number) in [(0, 1), (1, 1), (0, 2), (0, 3)] {
+            tidings.note(CoreId(core), &change(number), 0);
+        }
+        tidings.forget_latest_of(CoreId(0));
+        assert_eq!((numbers(tidings.after(0)), tidings.count(), tidings.channel_count), (vec![1, 1], 4, 4));
+        assert_eq!(tidings.heard(), [3, 1]);
+        tidings.note(CoreId(1), &change(2), 0);
+        assert_eq!(numbers(tidings.unheard(&[1, 0])), [1, 2]);
     }
 
     #[test]

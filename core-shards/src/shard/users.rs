@@ -12,7 +12,7 @@ use super::table::{Named, Table};
 use super::{Deadline, Shard};
 use crate::Now;
 use crate::ids::{ChannelName, Place, SessionId, UserId};
-use crate::limits::ABSENCES_MAX;
+use crate::limits::{ABSENCES_MAX, DETACHED_PER_USER_MAX};
 use crate::mail::Since;
 use crate::outputs::Outputs;
 use crate::placement::Placement;
@@ -30,6 +30,8 @@ pub(super) struct Detached {
     pub(super) kept_until_ms: u64,
     /// How many changes of presence its core had heard of when the connection was lost.
     pub(super) tiding_count: u64,
+    /// Which of the core's losses it is.
+    pub(super) loss_number: u32,
 }
 
 /// Where a user stopped reading a channel, because the last connection was lost.
@@ -89,6 +91,18 @@ impl User {
         self.past.as_ref().map_or(&[], |past| &past.absences)
     }
 
+    /// Whether the session of one of the core's losses is still kept.
+    pub(super) fn has_lost(&self, loss_number: u32) -> bool {
+        self.detached().iter().any(|detached| detached.loss_number == loss_number)
+    }
+
+    /// Keeps a session that lost its connection. Returns the oldest if it is one too many.
+    pub(super) fn keep_lost(&mut self, detached: Detached) -> Option<Detached> {
+        let lost = &mut self.past.get_or_insert_default().detached;
+        push_closely(lost, detached);
+        (lost.len() > DETACHED_PER_USER_MAX).then(|| lost.remove(0))
+    }
+
     /// Takes out the lost sessions that `is_meant` names.
     pub(super) fn take_detached(&mut self, mut is_meant: impl FnMut(&Detached) -> bool) -> Vec<Detached> {
         let Some(past) = &mut self.past else { return Vec::new() };
@@ -98,9 +112,9 @@ impl User {
     }
 
     /// Lost sessions that `is_meant` names count for nothing from now on.
-    pub(super) fn end_detached_at(&mut self, now_ms: u64, is_meant: impl Fn(&Session) -> bool) {
+    pub(super) fn end_detached_at(&mut self, now_ms: u64, is_meant: impl Fn(&Detached) -> bool) {
         for detached in self.past.iter_mut().flat_map(|past| &mut past.detached) {
-            if is_meant(&detached.session) {
+            if is_meant(detached) {
                 (detached.present_until_ms, detached.kept_until_ms) = (now_ms, now_ms);
                 detached.resumable_until_ms = 0;
             }
@@ -124,7 +138,7 @@ impl User {
         }
         let has_room = absences.len() < ABSENCES_MAX;
         if has_room {
-            absences.push(absence);
+            push_closely(absences, absence);
         }
         has_room
     }
@@ -167,6 +181,14 @@ impl User {
         let rates = self.rates.end_ms().filter(|end_ms| self.sessions.is_empty() && *end_ms > now_ms);
         past.chain(custom).chain(rates).min().unwrap_or(u64::MAX)
     }
+}
+
+/// Most users lose one session and one channel with it: a list that begins with room for four would mostly be empty.
+fn push_closely<T>(list: &mut Vec<T>, entry: T) {
+    if list.len() == list.capacity() {
+        list.reserve_exact((list.len() / 2).max(1));
+    }
+    list.push(entry);
 }
 
 /// All users of a core.

@@ -9,20 +9,15 @@ pub fn push_iso(out: &mut Vec<u8>, unix_ms: u64) {
     let (days, in_day_ms) = (unix_ms / 86_400_000, unix_ms % 86_400_000);
     let (year, month, day) = civil(days);
     let seconds = in_day_ms / 1000;
-    push_digits(out, year, 4);
-    out.push(b'-');
-    push_digits(out, month, 2);
-    out.push(b'-');
-    push_digits(out, day, 2);
-    out.push(b'T');
-    push_digits(out, seconds / 3600, 2);
-    out.push(b':');
-    push_digits(out, seconds / 60 % 60, 2);
-    out.push(b':');
-    push_digits(out, seconds % 60, 2);
-    out.push(b'.');
-    push_digits(out, in_day_ms % 1000, 3);
-    out.push(b'Z');
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    write_digits(&mut text[0..4], year);
+    write_digits(&mut text[5..7], month);
+    write_digits(&mut text[8..10], day);
+    write_digits(&mut text[11..13], seconds / 3600);
+    write_digits(&mut text[14..16], seconds / 60 % 60);
+    write_digits(&mut text[17..19], seconds % 60);
+    write_digits(&mut text[20..23], in_day_ms % 1000);
+    out.extend_from_slice(&text);
 }
 
 /// Reads an instant of the years 1970 to 9999 in UTC: what [`push_iso`] writes, or the same without fraction.
@@ -78,10 +73,12 @@ fn civil(days: u64) -> (u64, u64, u64) {
     (year, month, day)
 }
 
-fn push_digits(out: &mut Vec<u8>, number: u64, width: u32) {
-    for position in (0..width).rev() {
+/// Writes a number's last digits, as many as there is room for.
+fn write_digits(text: &mut [u8], mut number: u64) {
+    for digit in text.iter_mut().rev() {
         // One decimal digit: always below ten.
-        out.push(b'0' + (number / 10u64.pow(position) % 10) as u8);
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
     }
 }
 

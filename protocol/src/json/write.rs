@@ -6,15 +6,14 @@ const ESCAPE_HEX: &[u8; 16] = b"0123456789abcdef";
 ///
 /// Escaped are the quote, the backslash and what is below U+0020, as `JSON.stringify` does; all else stays UTF-8.
 pub fn push_str(out: &mut Vec<u8>, text: &str) {
-    out.reserve(text.len() + 2);
+    let bytes = text.as_bytes();
+    out.reserve(bytes.len() + 2);
     out.push(b'"');
-    let mut rest = text.as_bytes();
-    while let Some(at) = find_special(rest) {
-        out.extend_from_slice(&rest[..at]);
-        push_escape(out, rest[at]);
-        rest = &rest[at + 1..];
+    if is_plain(bytes) {
+        out.extend_from_slice(bytes);
+    } else {
+        push_escaped(out, bytes);
     }
-    out.extend_from_slice(rest);
     out.push(b'"');
 }
 
@@ -22,12 +21,36 @@ const fn is_special(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
-/// Blocks without an early way out are what the compiler makes vector code of: 2 KB in 0.2 us instead of 1.1 us.
-fn find_special(bytes: &[u8]) -> Option<usize> {
-    const BLOCK_BYTES: usize = 32;
-    let is_clean = |block: &&[u8]| !block.iter().fold(false, |found, &byte| found | is_special(byte));
-    let clean_bytes = bytes.chunks_exact(BLOCK_BYTES).take_while(is_clean).count() * BLOCK_BYTES;
-    bytes[clean_bytes..].iter().position(|&byte| is_special(byte)).map(|at| clean_bytes + at)
+/// Whether nothing is special. Looks at words without an early way out, of which the compiler makes vector code, and
+/// at the last word once more where the length is no multiple.
+fn is_plain(bytes: &[u8]) -> bool {
+    let Some(last) = bytes.last_chunk() else {
+        return !bytes.iter().fold(false, |found, &byte| found | is_special(byte));
+    };
+    let (words, _) = bytes.as_chunks();
+    words.iter().fold(special_bits(*last), |found, word| found | special_bits(*word)) == 0
+}
+
+/// Not zero if one of eight bytes is special. From a byte below a bound the subtraction borrows, which shows in its
+/// highest bit; a byte that is equal to another differs from it by nothing, which is below one.
+const fn special_bits(word: [u8; 8]) -> u64 {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const fn below(word: u64, bound: u8) -> u64 {
+        word.wrapping_sub(ONES * bound as u64) & !word & (ONES << 7)
+    }
+    let word = u64::from_ne_bytes(word);
+    let quote = below(word ^ (ONES * b'"' as u64), 1);
+    let backslash = below(word ^ (ONES * b'\\' as u64), 1);
+    below(word, 0x20) | quote | backslash
+}
+
+fn push_escaped(out: &mut Vec<u8>, mut rest: &[u8]) {
+    while let Some(at) = rest.iter().position(|&byte| is_special(byte)) {
+        out.extend_from_slice(&rest[..at]);
+        push_escape(out, rest[at]);
+        rest = &rest[at + 1..];
+    }
+    out.extend_from_slice(rest);
 }
 
 fn push_escape(out: &mut Vec<u8>, byte: u8) {
@@ -145,6 +168,21 @@ mod tests {
         let all: String = (0..0x180).filter_map(char::from_u32).chain("🙂\u{2028}".chars()).collect();
         for text in ["", "plain", "\"", "a\\b\u{1f}c", &all] {
             assert_eq!(written(|out| push_str(out, text)), serde_json::to_string(text).unwrap());
+        }
+    }
+
+    #[test]
+    fn what_is_special_is_found_at_every_place() {
+        for length in 0..50 {
+            for byte in 0..=u8::MAX {
+                let mut bytes = vec![byte; length];
+                assert_eq!(is_plain(&bytes), length == 0 || !is_special(byte), "{byte} {length}");
+                for at in 0..length {
+                    bytes.fill(0xff - byte % 0x40);
+                    bytes[at] = byte;
+                    assert_eq!(is_plain(&bytes), !is_special(byte), "{byte} at {at} of {length}");
+                }
+            }
         }
     }
 

@@ -1,0 +1,155 @@
+//! What few sessions have: an end of their token that somebody watches, joins that somebody outside is asked about,
+//! users whom they follow. One word of each session that has none of it.
+
+use crate::ids::{ChannelName, UserId};
+
+/// A join that waits for somebody outside to allow it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Asking {
+    /// Which of the core's joins it is.
+    pub(super) ticket: u32,
+    pub(super) channel: ChannelName,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Kept {
+    asking: Vec<Asking>,
+    followed: Vec<UserId>,
+    apart_end: u64,
+    expires_at_ms: u64,
+    looked_at_ms: u64,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        let (asking, followed) = (Vec::new(), Vec::new());
+        Self { asking, followed, apart_end: 0, expires_at_ms: u64::MAX, looked_at_ms: u64::MAX }
+    }
+}
+
+/// The particulars of one session.
+#[derive(Debug, Default)]
+pub(super) struct Particulars {
+    kept: Option<Box<Kept>>,
+}
+
+impl Particulars {
+    /// Joins that wait for somebody outside to allow them.
+    pub(super) fn asking(&self) -> &[Asking] {
+        self.kept.as_ref().map_or(&[], |kept| &kept.asking)
+    }
+
+    /// A further join waits.
+    pub(super) fn ask(&mut self, asking: Asking) {
+        self.change(|kept| kept.asking.push(asking));
+    }
+
+    /// Joins that `is_over` names wait no more. Returns whether there was one.
+    pub(super) fn stop_asking(&mut self, is_over: impl Fn(&Asking) -> bool) -> bool {
+        let before = self.asking().len();
+        if before > 0 {
+            self.change(|kept| kept.asking.retain(|asking| !is_over(asking)));
+        }
+        self.asking().len() < before
+    }
+
+    /// Users whose presence the session follows, in the order of their ids.
+    pub(super) fn followed(&self) -> &[UserId] {
+        self.kept.as_ref().map_or(&[], |kept| &kept.followed)
+    }
+
+    /// The session follows further users.
+    pub(super) fn follow(&mut self, users: &[UserId]) {
+        self.change(|kept| {
+            kept.followed.extend_from_slice(users);
+            kept.followed.sort_unstable();
+        });
+    }
+
+    /// The session follows only those that `is_followed` names.
+    pub(super) fn unfollow(&mut self, is_followed: impl Fn(&UserId) -> bool) {
+        self.change(|kept| {
+            kept.followed.retain(|user| is_followed(user));
+            kept.followed.shrink_to_fit();
+        });
+    }
+
+    /// The last place in the core's journal of what was for this session alone; 0 if there was nothing.
+    pub(super) fn apart_end(&self) -> u64 {
+        self.kept.as_ref().map_or(0, |kept| kept.apart_end)
+    }
+
+    /// Something was for this session alone.
+    pub(super) fn set_apart_end(&mut self, position: u64) {
+        self.change(|kept| kept.apart_end = position);
+    }
+
+    /// When the token ends, monotonic milliseconds; `u64::MAX` if it is not to be watched.
+    pub(super) fn expires_at_ms(&self) -> u64 {
+        self.kept.as_ref().map_or(u64::MAX, |kept| kept.expires_at_ms)
+    }
+
+    /// The token has another end.
+    pub(super) fn set_expires_at_ms(&mut self, expires_at_ms: u64) {
+        self.change(|kept| kept.expires_at_ms = expires_at_ms);
+    }
+
+    /// When the wheel looks at this session next, monotonic milliseconds; `u64::MAX` if it does not.
+    pub(super) fn looked_at_ms(&self) -> u64 {
+        self.kept.as_ref().map_or(u64::MAX, |kept| kept.looked_at_ms)
+    }
+
+    /// The wheel looks at this session at another time.
+    pub(super) fn set_looked_at_ms(&mut self, looked_at_ms: u64) {
+        self.change(|kept| kept.looked_at_ms = looked_at_ms);
+    }
+
+    /// Nobody watches the end of the token any more.
+    pub(super) fn forget_expiry(&mut self) {
+        self.change(|kept| (kept.expires_at_ms, kept.looked_at_ms) = (u64::MAX, u64::MAX));
+    }
+
+    /// Nothing stays that says nothing.
+    fn change(&mut self, change: impl FnOnce(&mut Kept)) {
+        change(self.kept.get_or_insert_default());
+        self.kept.take_if(|kept| **kept == Kept::default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asking(ticket: u32) -> Asking {
+        Asking { ticket, channel: "a".into() }
+    }
+
+    #[test]
+    fn a_session_without_particulars_costs_a_word() {
+        let mut particulars = Particulars::default();
+        let check = |particulars: &Particulars, is_kept: bool| {
+            assert_eq!(particulars.kept.is_some(), is_kept, "{particulars:?}");
+        };
+        assert_eq!(size_of::<Particulars>(), size_of::<usize>());
+        assert!(!particulars.stop_asking(|_| true));
+        particulars.set_expires_at_ms(u64::MAX);
+        particulars.unfollow(|_| false);
+        check(&particulars, false);
+        particulars.ask(asking(1));
+        particulars.ask(asking(2));
+        assert!(particulars.stop_asking(|asking| asking.ticket == 1));
+        assert!(!particulars.stop_asking(|asking| asking.ticket == 1));
+        assert_eq!(particulars.asking(), [asking(2)]);
+        particulars.follow(&["b".into(), "a".into()]);
+        assert_eq!(particulars.followed(), ["a".into(), "b".into()]);
+        particulars.set_looked_at_ms(5);
+        assert!(particulars.stop_asking(|_| true));
+        particulars.unfollow(|_| false);
+        check(&particulars, true);
+        particulars.set_looked_at_ms(u64::MAX);
+        check(&particulars, false);
+        let expected = (u64::MAX, u64::MAX, 0);
+        let found = (particulars.expires_at_ms(), particulars.looked_at_ms(), particulars.apart_end());
+        assert_eq!(found, expected);
+    }
+}
