@@ -18,17 +18,23 @@ use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use core_shards::Limits;
+use core_shards::limits::MemoryBounds;
 use jsonwebtoken::{Algorithm, AlgorithmFamily};
 use protocol::http::cors::Cors;
 use protocol::websocket;
 
 use crate::auth::{AuthSettings, Verifier};
 use crate::engine::{Settings, Surface, SurfaceKind};
+use crate::memory;
 use crate::permissions::PermissionSettings;
 use crate::rt::DriverPreference;
 use access::AccessConfig;
 use pages::Pages;
 use resolved::Resolved;
+
+/// Which part of its memory a node spends on what it remembers: a third. The rest is for sessions, what waits for them, and
+/// the kernel's side of their sockets, which containers are charged for, too.
+const REMEMBERED_PART: usize = 3;
 
 /// Everything that can be set and is acted on; what each field means and what it may be is in [`table::SETTINGS`].
 #[derive(Clone, Debug)]
@@ -39,6 +45,8 @@ pub struct Config {
     pub host: Option<IpAddr>,
     /// `REALTIME_CORES`, if it is set.
     pub cores: Option<u16>,
+    /// `REALTIME_MEMORY_MAX` in MiB, if it is set.
+    pub memory_max: Option<u32>,
     /// `REALTIME_IO_DRIVER`.
     pub io_driver: DriverPreference,
     /// `REALTIME_WEBSOCKET_MAX_CONNECTIONS`: sessions.
@@ -97,6 +105,7 @@ impl Config {
             port: resolved.number("REALTIME_PORT"),
             host: resolved.address("REALTIME_HOST"),
             cores: resolved.number_if_set("REALTIME_CORES"),
+            memory_max: resolved.number_if_set("REALTIME_MEMORY_MAX"),
             io_driver: match resolved.text("REALTIME_IO_DRIVER").as_str() {
                 "uring" => DriverPreference::Uring,
                 "epoll" => DriverPreference::Epoll,
@@ -209,9 +218,19 @@ impl Config {
         &self.shown
     }
 
-    /// Bounds and choices of a shard.
-    pub fn limits(&self) -> Limits {
-        self.limits.clone()
+    /// Bounds and choices of one of `core_count` shards.
+    pub fn limits(&self, core_count: u16) -> Limits {
+        let memory = match self.memory_bytes() {
+            Some(bytes) => MemoryBounds::within(bytes / REMEMBERED_PART / usize::from(core_count)),
+            None => MemoryBounds::default(),
+        };
+        Limits { memory, ..self.limits.clone() }
+    }
+
+    /// What the process is to fit in, in bytes: as configured, or as the container or the machine allows, if they say.
+    pub fn memory_bytes(&self) -> Option<usize> {
+        let configured = self.memory_max.map(|mib| u64::from(mib) << 20);
+        configured.or_else(memory::allowed_bytes).map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX))
     }
 
     /// Whom to ask about channels, if anybody.

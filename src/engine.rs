@@ -30,6 +30,7 @@ mod pings;
 mod polling;
 pub mod postbox;
 mod requests;
+mod secrets;
 pub mod settings;
 mod state;
 pub mod threads;

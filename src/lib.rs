@@ -8,6 +8,7 @@ pub mod chat;
 pub mod config;
 pub mod engine;
 pub mod healthcheck;
+pub mod memory;
 pub mod node;
 pub mod permissions;
 pub mod routes;

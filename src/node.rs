@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use core_shards::{Limits, Mail, Placement, Question, Shard, ShardMetrics, limits};
+use core_shards::{Limits, Mail, Placement, Question, Shard, ShardMetrics};
 
 use crate::auth::{SharedVerifier, Verifier};
 use crate::chat::{ChatMetrics, ChatNode, Parts};
@@ -28,8 +28,9 @@ impl Node {
         let core_count = config.cores.unwrap_or_else(cores_allowed);
         let driver = choose_driver(config.io_driver, usize::from(core_count))?;
         let verifier = Arc::new(Verifier::new(config.auth())?);
-        report(config, core_count, &driver);
-        let engine = start_engine(config, core_count, &driver, verifier)
+        let limits = config.limits(core_count);
+        report(config, &limits, core_count, &driver);
+        let engine = start_engine(config, limits, core_count, &driver, verifier)
             .map_err(|error| format!("cannot listen on {}: {error}", config.address()))?;
         tracing::info!(address = %engine.address, "ready");
         Ok(Self { engine })
@@ -49,6 +50,7 @@ impl Node {
 
 fn start_engine(
     config: &Config,
+    limits: Limits,
     core_count: u16,
     driver: &DriverChoice,
     verifier: SharedVerifier,
@@ -56,7 +58,7 @@ fn start_engine(
     let placement = Placement::new(core_count, (random_u64(), random_u64()));
     let shards: Vec<Arc<ShardMetrics>> = (0..core_count).map(|_| Arc::default()).collect();
     let doors: Vec<Arc<ChatMetrics>> = (0..core_count).map(|_| Arc::default()).collect();
-    let limits = Arc::new(config.limits());
+    let limits = Arc::new(limits);
     let (driver, pages) = (driver.driver, config.pages.clone());
     let config_hash = hash_of(config.shown());
     let postbox = Arc::new(OnceLock::new());
@@ -111,39 +113,42 @@ fn start_permissions(
 }
 
 /// Tells the operator what was decided.
-fn report(config: &Config, core_count: u16, driver: &DriverChoice) {
+fn report(config: &Config, limits: &Limits, core_count: u16, driver: &DriverChoice) {
     tracing::info!(version = VERSION, "realtime starts");
     tracing::info!("{}", config.summary());
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
     tracing::info!(cores = core_count, driver = %driver.driver, reason = driver.reason, "reactors");
-    let fixed: usize = limits::memory_bill().iter().map(|item| item.bytes).sum();
-    for item in limits::memory_bill() {
-        tracing::info!(
-            bytes_max = item.bytes * usize::from(core_count),
-            purpose = item.purpose,
-            "memory bill"
-        );
-    }
-    let sessions = config.max_connections as usize;
-    tracing::info!(
-        bytes_max = sessions * config.max_queue_bytes as usize,
-        purpose = "sessions that do not read",
-        "memory bill"
-    );
-    tracing::info!(
-        bytes = fixed * usize::from(core_count) + sessions * SESSION_BYTES,
-        purpose = "all fixed bounds reached and every session idle",
-        "memory bill"
-    );
+    report_memory(config, limits, core_count);
     if config.is_insecure() {
         tracing::warn!("development mode: anybody who can reach the port can be anyone");
     }
 }
 
+/// Adds up what the node may need, and warns of what does not fit.
+fn report_memory(config: &Config, limits: &Limits, core_count: u16) {
+    let bill = |purpose, bytes_max: usize| tracing::info!(bytes_max, purpose, "memory bill");
+    for item in limits.memory.bill() {
+        bill(item.purpose, item.bytes * usize::from(core_count));
+    }
+    let sessions = config.max_connections as usize;
+    bill("sessions that do not read", sessions * config.max_queue_bytes as usize);
+    let needed = limits.memory.bytes() * usize::from(core_count) + sessions * SESSION_BYTES;
+    bill("all bounds of what is remembered reached, and every session idle", needed);
+    match config.memory_bytes() {
+        Some(allowed) if allowed < needed => tracing::warn!(
+            allowed,
+            needed,
+            "the memory allowed is less than what may be needed: allow more, or fewer sessions or cores"
+        ),
+        Some(allowed) => tracing::info!(allowed, "memory"),
+        None => tracing::warn!("nobody says how much memory there is: set REALTIME_MEMORY_MAX"),
+    }
+}
+
 /// What an idle session that has joined one channel costs in user memory; measured, see the README.
-const SESSION_BYTES: usize = 1_536;
+const SESSION_BYTES: usize = 1_024;
 
 /// The cores that this process may use: affinity and container quotas count.
 fn cores_allowed() -> u16 {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use core_shards::Limits;
-use core_shards::limits::{DefaultDialect, Expiry, RateLimits, Recovery};
+use core_shards::limits::{DefaultDialect, Expiry, MemoryBounds, RateLimits, Recovery};
 use protocol::chat::{event, request};
 use protocol::codes::ErrorCode;
 
@@ -44,6 +44,8 @@ pub(super) fn limits(resolved: &Resolved) -> Limits {
         tells_joins: resolved.switch("REALTIME_JOIN_BROADCAST"),
         joins_implicitly: resolved.switch("REALTIME_IMPLICIT_JOIN"),
         access: Arc::new(access::rules(resolved)),
+        // How much there is, is found out at start.
+        memory: MemoryBounds::default(),
     }
 }
 

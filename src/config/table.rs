@@ -122,6 +122,14 @@ pub const SETTINGS: &[Setting] = &[
     )
     .or("262144"),
     Setting::acted(
+        "REALTIME_MEMORY_MAX",
+        "memory-max",
+        Rule::Number { min: 32, max: U32, unit: "MiB" },
+        "MiB that the process is to fit in; a third of it is for what the node remembers: histories, lost sessions, \
+         retries",
+    )
+    .or_else("what the container or the machine allows"),
+    Setting::acted(
         "REALTIME_MAX_CONNECTIONS_PER_USER",
         "max-connections-per-user",
         number(0, U32),

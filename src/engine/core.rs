@@ -17,10 +17,11 @@ use super::egress;
 use super::mailbox::{Letter, Mailbox, PostOffice};
 use super::metrics::{EngineMetrics, Rejection};
 use super::postbox::Postbox;
+use super::secrets::Secrets;
 use super::settings::{READ_BUFFER_BYTES, SHARE_BYTES_MAX, Settings};
 use super::state::{Deadline, State};
 use super::threads;
-use crate::rt::{self, Latch, LocalNotify, Socket, WaitList};
+use crate::rt::{self, Guard, Latch, LocalNotify, Socket, WaitList};
 
 /// What all cores of an engine share: counters, limits, the addresses of the mailboxes.
 pub struct Shared<A: Application> {
@@ -99,6 +100,7 @@ pub struct Core<A: Application> {
     pub(super) mailbox: Mailbox<A>,
     pub(super) metrics: Arc<EngineMetrics>,
     pub(super) budget: Rc<Budget>,
+    pub(super) secrets: Secrets,
     state: RefCell<State<A>>,
     validator: RefCell<Validator>,
     read_buffer: Cell<Option<Box<[u8]>>>,
@@ -168,6 +170,7 @@ impl<A: Application> Core<A> {
             mailbox,
             budget: Budget::new(shared.metrics[id.index()].clone()),
             metrics: shared.metrics[id.index()].clone(),
+            secrets: Secrets::default(),
             shared,
             state: RefCell::new(state),
             validator: RefCell::new(Validator::new()),
@@ -214,13 +217,13 @@ impl<A: Application> Core<A> {
     /// Starts a task of this core. If it panics inside a turn, the state is broken and the process
     /// ends; anywhere else the task alone is lost, and with it the connection that it served.
     pub(super) fn start(self: &Rc<Self>, task: impl Future<Output = ()> + 'static) {
-        rt::spawn(task, TaskCount::new(self), |counted, panic| counted.0.panicked(&*panic));
+        rt::spawn(task, TaskCount::new(self));
     }
 
     /// Starts a task that the core cannot do without, and whose end it does not wait for. If it panics,
     /// the process ends, wherever it was.
     pub(super) fn start_background(self: &Rc<Self>, task: impl Future<Output = ()> + 'static) {
-        rt::spawn(task, self.clone(), |core, panic| threads::give_up(core.id, &*panic));
+        rt::spawn(task, Indispensable(self.id));
     }
 
     fn panicked(self: &Rc<Self>, panic: &(dyn Any + Send)) {
@@ -310,13 +313,16 @@ impl<A: Application> Core<A> {
         let mut watches = self.watches.borrow_mut();
         let Some(watch) = &watches.list[place as usize] else {
             watches.free.push(place);
+            if watches.free.len() == watches.list.len() {
+                *watches = Watches::default();
+            }
             return false;
         };
         if watch.deadline_ms <= now.monotonic_ms()
             && let Some(socket) = watch.socket.upgrade()
         {
             self.metrics.reject(Rejection::Timeout);
-            socket.shutdown_both();
+            socket.give_up();
         }
         true
     }
@@ -351,12 +357,27 @@ impl<A: Application> Drop for Place<A> {
 }
 
 /// Counts the tasks that must end before the core may.
-struct TaskCount<A: Application>(Rc<Core<A>>);
+pub(super) struct TaskCount<A: Application>(Rc<Core<A>>);
 
 impl<A: Application> TaskCount<A> {
     fn new(core: &Rc<Core<A>>) -> Self {
         core.task_count.set(core.task_count.get() + 1);
         Self(core.clone())
+    }
+}
+
+impl<A: Application> Guard for TaskCount<A> {
+    fn handle_panic(&self, panic: Box<dyn Any + Send>) {
+        self.0.panicked(&*panic);
+    }
+}
+
+/// Guards a task that its core cannot do without.
+struct Indispensable(CoreId);
+
+impl Guard for Indispensable {
+    fn handle_panic(&self, panic: Box<dyn Any + Send>) {
+        threads::give_up(self.0, &*panic);
     }
 }
 

@@ -1,6 +1,8 @@
 //! The way out: frames of a turn become at most one write per socket. What a socket does not take
 //! waits in its backlog, bounded in bytes.
 
+mod round;
+
 use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
@@ -12,7 +14,7 @@ use super::link::{Link, Links, NONE, Pending, Transport};
 use super::metrics::{Carrier, EngineMetrics};
 use super::polling::{payload_response, take_payload};
 use super::settings::POLL_RECORDS_MAX;
-use crate::rt::Socket;
+use crate::rt::{Socket, Volley};
 
 /// A further range of one session, and the next one.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +34,11 @@ pub(super) struct Egress {
     marks: VecDeque<(u64, u64)>,
     nodes: Vec<Node>,
     gathered: Vec<u8>,
+    volley: Volley,
+    shots: Vec<round::Shot>,
+    /// Frames of the shots that lie in several pieces. Not `gathered`, which a session uses that goes the long way meanwhile.
+    shot_bytes: Vec<u8>,
+    outcomes: Vec<io::Result<usize>>,
     /// Sockets that did not take all: each wants a task that waits until it does.
     pub(super) blocked: Vec<(SessionId, Rc<Socket>)>,
 }
@@ -76,7 +83,7 @@ impl Egress {
     }
 
     /// The next session with something to be written.
-    pub(super) fn next_dirty(&mut self) -> Option<u32> {
+    fn next_dirty(&mut self) -> Option<u32> {
         let slot = self.dirty.pop_front()?;
         self.taken_count += 1;
         Some(slot)
@@ -165,14 +172,33 @@ impl Egress {
             answer_poll(link, limits, metrics);
             return Written::Fine;
         };
+        let outcome = socket.send(bytes);
+        self.sent(id, link, bytes, outcome, metrics)
+    }
+
+    fn count_write(bytes_taken: usize, metrics: &EngineMetrics) {
         metrics.writes.increment();
-        let taken = match socket.send(bytes) {
+        metrics.bytes_out[Carrier::WebSocket as usize].add(bytes_taken as u64);
+    }
+
+    /// What a socket did not take of what was sent to it waits.
+    fn sent(
+        &mut self,
+        id: SessionId,
+        link: &mut Link,
+        bytes: &[u8],
+        outcome: io::Result<usize>,
+        metrics: &EngineMetrics,
+    ) -> Written {
+        let taken = match outcome {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(_) => return Written::Broken,
         };
-        metrics.bytes_out[Carrier::WebSocket as usize].add(taken as u64);
-        if taken < bytes.len() {
+        Self::count_write(taken, metrics);
+        if taken < bytes.len()
+            && let Transport::WebSocket(socket) = &link.transport
+        {
             metrics.blocked_writes.increment();
             self.blocked.push((id, socket.clone()));
             // The rest waits as it is, volatile frames included: the first of them may be partly written.
@@ -353,8 +379,12 @@ mod tests {
                     egress.pend(slot, links.at_mut(slot).unwrap(), frame);
                 }
             });
-            while egress.next_dirty().is_some() {}
-            let written = egress.write(*id, links, out, &LIMITS, metrics);
+            let mut written = Written::Fine;
+            egress.write_round(usize::MAX, links, out, &LIMITS, metrics, |which, came| {
+                assert_eq!(which, *id);
+                written = came;
+            });
+            assert!(egress.is_clean());
             egress.reset();
             out.clear_frames();
             written
@@ -380,6 +410,45 @@ mod tests {
         assert_eq!(way.poll().unwrap(), "typing 2\x1estatus 2");
         assert_eq!(way.poll(), None);
         assert_eq!((way.metrics.coalesced.get(), way.metrics.queued_bytes.get()), (4, 0));
+    }
+
+    #[test]
+    fn a_round_gives_each_session_its_own_however_they_are_reached() {
+        rt::run(Driver::Epoll, || async {
+            let mut way = Way::to_polling();
+            let waiter = Rc::default();
+            if let Transport::Polling(polling) = &mut way.links.get_mut(way.id).unwrap().transport {
+                polling.waiter = Some(Rc::clone(&waiter));
+            }
+            let (mut sessions, mut ends) = (Vec::new(), Vec::new());
+            for number in 0..5 {
+                let (near, far) = UnixStream::pair().unwrap();
+                let transport = Transport::WebSocket(Rc::new(rt::Socket::new(near.into()).unwrap()));
+                sessions.push(way.links.insert(transport, number, 0));
+                ends.push(far);
+            }
+            // In two pieces for each, because another one's lie between them; the one that polls is in the middle.
+            sessions.insert(2, way.id);
+            for part in ["one", "two"] {
+                for session in &sessions {
+                    let text = format!("{part} of {}", session.slot);
+                    way.out.send(*session, |frames| push_frame(frames, Opcode::Text, text.as_bytes()));
+                }
+            }
+            assert_eq!(way.flush(), Written::Fine);
+            for (end, session) in ends.iter_mut().zip(sessions.iter().filter(|session| **session != way.id)) {
+                let mut heard = [0; 64];
+                let length = end.read(&mut heard).unwrap();
+                let mut expected = Vec::new();
+                for part in ["one", "two"] {
+                    push_frame(&mut expected, Opcode::Text, format!("{part} of {}", session.slot).as_bytes());
+                }
+                assert_eq!(heard[..length], expected);
+            }
+            let heard = String::from_utf8(waiter.answered().await.body).unwrap();
+            assert_eq!(heard, format!("one of {0}\x1etwo of {0}", way.id.slot));
+        })
+        .unwrap();
     }
 
     #[test]

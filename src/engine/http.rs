@@ -81,7 +81,8 @@ impl<A: Application> Connection<A> {
             }
             let next = match parse_head(&self.buffer, &HeadLimits::STANDARD) {
                 Ok(Some(request)) => {
-                    let (next, used, surplus) = self.answer(&request).await;
+                    // On the heap: an idle connection does not carry what an answer needs.
+                    let (next, used, surplus) = Box::pin(self.answer(&request)).await;
                     self.buffer.drain(..used);
                     self.buffer.extend_from_slice(&surplus);
                     self.hops = 0;
@@ -91,7 +92,7 @@ impl<A: Application> Connection<A> {
                     Ok(()) => continue,
                     Err(_) => Next::Close,
                 },
-                Err(error) => self.refuse(error).await,
+                Err(error) => Box::pin(self.refuse(error)).await,
             };
             match next {
                 Next::Continue => {}
@@ -267,9 +268,7 @@ impl<A: Application> Connection<A> {
     /// Waits until the client closes the connection on which it waits for an answer.
     pub(super) async fn given_up(&self) {
         loop {
-            if self.socket.readable().await.is_err() {
-                return;
-            }
+            self.socket.readable().await;
             match self.socket.peek(&mut [0]) {
                 Ok(0) => return,
                 // The next request, sent ahead: it says nothing about this one.
@@ -285,7 +284,7 @@ impl<A: Application> Connection<A> {
         let Self { core, socket, watch, buffer, hops } = self;
         drop(watch);
         let fd = Rc::try_unwrap(socket).map(Socket::into_fd);
-        if let Ok(Ok(fd)) = fd {
+        if let Ok(fd) = fd {
             let visit = Visit { fd, bytes: buffer, hops: hops + 1 };
             core.post(to, Letter::Visit(Box::new(visit)));
         }
@@ -295,10 +294,7 @@ impl<A: Application> Connection<A> {
         let Self { core, socket, watch, buffer, .. } = self;
         let mut head = Vec::new();
         handshake::push_response(&mut head, upgrade);
-        // The socket has just been accepted: a buffer that does not take 200 bytes belongs to nobody who waits for them.
-        if socket.send(&head).is_ok_and(|count| count == head.len()) {
-            websocket::begin(&core, socket, watch, purpose, buffer);
-        }
+        websocket::begin(&core, socket, watch, purpose, head, buffer);
     }
 }
 
@@ -369,7 +365,7 @@ pub(super) async fn read_some<A: Application>(core: &Rc<Core<A>>, socket: &Socke
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }
-        socket.readable().await?;
+        socket.readable().await;
     }
 }
 
@@ -383,4 +379,23 @@ pub(super) async fn write_all(socket: &Socket, mut bytes: &[u8]) -> io::Result<(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::ChatNode;
+    use crate::engine::core::TaskCount;
+    use crate::rt::task_bytes;
+
+    /// The task that such a function makes, without making it.
+    fn task_bytes_of<F: Future<Output = ()>>(_: impl FnOnce(Connection<ChatNode>) -> F) -> usize {
+        task_bytes::<F, TaskCount<ChatNode>>()
+    }
+
+    #[test]
+    fn the_task_of_an_idle_connection_is_small() {
+        let bytes = task_bytes_of(Connection::run);
+        assert!(bytes <= 448, "{bytes}");
+    }
 }

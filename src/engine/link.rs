@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use core_shards::{CoreId, FrameRef, SessionId};
+use core_shards::{Chunks, CoreId, FrameRef, SessionId};
 
 use super::backlog::Backlog;
 use super::heartbeat::Heartbeat;
@@ -63,7 +63,7 @@ pub(super) struct Link {
 /// All slots of a core.
 #[derive(Debug, Default)]
 pub(super) struct Links {
-    links: Vec<Link>,
+    links: Chunks<Link>,
     free: Vec<u32>,
 }
 
@@ -82,7 +82,7 @@ impl Links {
             });
             u32::try_from(self.links.len() - 1).expect("descriptors are fewer than 2^32")
         });
-        let link = &mut self.links[slot as usize];
+        let link = self.links.get_mut(slot).expect("a slot is given out with its link");
         link.transport = transport;
         link.surface = surface;
         link.joining = Joining::default();
@@ -92,7 +92,7 @@ impl Links {
 
     /// Gives a slot back and returns how its session was reached.
     pub(super) fn remove(&mut self, slot: u32) -> Transport {
-        let link = &mut self.links[slot as usize];
+        let Some(link) = self.links.get_mut(slot) else { return Transport::Free };
         let transport = std::mem::replace(&mut link.transport, Transport::Free);
         if matches!(transport, Transport::Free) {
             return transport;
@@ -106,18 +106,26 @@ impl Links {
 
     /// The link of a session that still has its slot.
     pub(super) fn get_mut(&mut self, id: SessionId) -> Option<&mut Link> {
-        let link = self.links.get_mut(id.slot as usize)?;
+        let link = self.links.get_mut(id.slot)?;
         (link.generation == id.generation && !matches!(link.transport, Transport::Free)).then_some(link)
     }
 
     /// The link in a slot, whoever has it.
     pub(super) fn at_mut(&mut self, slot: u32) -> Option<&mut Link> {
-        self.links.get_mut(slot as usize).filter(|link| !matches!(link.transport, Transport::Free))
+        self.links.get_mut(slot).filter(|link| !matches!(link.transport, Transport::Free))
+    }
+
+    /// The socket of the session in a slot, if that is how it is reached.
+    pub(super) fn socket_at(&self, slot: u32) -> Option<&Socket> {
+        match &self.links.get(slot)?.transport {
+            Transport::WebSocket(socket) => Some(socket),
+            _ => None,
+        }
     }
 
     /// The id of the session in a slot.
     pub(super) fn id_at(&self, slot: u32) -> SessionId {
-        SessionId { slot, generation: self.links[slot as usize].generation }
+        SessionId { slot, generation: self.links.get(slot).map_or(0, |link| link.generation) }
     }
 
     /// Every slot in use.

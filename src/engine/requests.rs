@@ -191,7 +191,7 @@ async fn open<A: Application>(core: &Rc<Core<A>>, request: &Request<'_>, surface
         Err(response) => return response,
     };
     delay_handshake(core).await;
-    let sid = core.turn(|state, now| state.open_polling(random_secret(), opening, now));
+    let sid = core.turn(|state, now| state.open_polling(core.secrets.next(), opening, now));
     place.keep();
     let mut packet = Vec::new();
     open_packet(core, &sid.to_text(), true).push(&mut packet);
@@ -409,11 +409,4 @@ async fn delay_handshake<A: Application>(core: &Rc<Core<A>>) {
     if delay_ms > 0 {
         rt::sleep(Duration::from_millis(delay_ms.into())).await;
     }
-}
-
-/// 128 random bits that only the session's client learns.
-pub(super) fn random_secret() -> [u8; 16] {
-    let mut secret = [0; 16];
-    getrandom::fill(&mut secret).expect("the kernel gives randomness once it has booted");
-    secret
 }

@@ -53,6 +53,8 @@ pub(super) enum Deadline {
     Measure,
 }
 
+const _: () = assert!(size_of::<Deadline>() <= 12, "each session has one or two on the wheel");
+
 /// What becomes of the task that handled a packet.
 #[derive(Debug)]
 pub(super) enum Flow<P> {
@@ -209,7 +211,7 @@ impl<A: Application> State<A> {
             Deadline::Pong(id) => self.check_pulse(id, now),
             Deadline::Connect(id) => self.check_joined(id, now),
             Deadline::Linger(id) => match self.links.get_mut(id).map(|link| &link.transport) {
-                Some(Transport::Closing(socket)) => socket.shutdown_both(),
+                Some(Transport::Closing(socket)) => socket.give_up(),
                 Some(Transport::Leaving(_)) => self.let_go(id),
                 _ => {}
             },

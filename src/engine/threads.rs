@@ -60,6 +60,9 @@ impl<A: Application> Engine<A> {
             Ok((former, limit)) => tracing::info!(former, limit, "open descriptors"),
             Err(error) => tracing::warn!(%error, "the limit of open descriptors stays as it is"),
         }
+        if let Err(error) = rt::refuse_huge_pages() {
+            tracing::warn!(%error, "the kernel may give huge pages");
+        }
         let listeners = bind_all(address, core_count)?;
         let address = socket2::SockRef::from(&listeners[0])
             .local_addr()?

@@ -138,7 +138,7 @@ impl<A: Application> Probe<A> {
         let Self { core, socket, watch, sid, surface, has_probed, hops } = self;
         drop(watch);
         let fd = Rc::try_unwrap(socket).map(Socket::into_fd);
-        if let Ok(Ok(fd)) = fd {
+        if let Ok(fd) = fd {
             let prober = Prober { fd, sid, surface, has_probed, hops: hops + 1, bytes };
             core.post(to, Letter::Prober(Box::new(prober)));
         }

@@ -16,7 +16,7 @@ use super::core::{Core, Place, WatchGuard};
 use super::mailbox::{Arrival, ArrivalTransport, Letter};
 use super::metrics::Carrier;
 use super::pings::Pings;
-use super::requests::{open_packet, random_secret};
+use super::requests::open_packet;
 use super::settings::READS_PER_TURN_MAX;
 use super::state::Flow;
 use super::{SurfaceKind, echo, ingest, link, upgrade};
@@ -35,22 +35,29 @@ pub(super) enum Purpose<A: Application> {
     },
 }
 
-/// Goes on as a WebSocket after the 101 response. `rest` was read behind the request.
+/// Goes on as a WebSocket behind the 101 response, which is `head`. `rest` was read behind the request.
 pub(super) fn begin<A: Application>(
     core: &Rc<Core<A>>,
     socket: Rc<Socket>,
     watch: WatchGuard<A>,
     purpose: Purpose<A>,
+    mut head: Vec<u8>,
     rest: Vec<u8>,
 ) {
+    if let Purpose::Open(..) = purpose {
+        let sid = Sid { core: core.id.0, slot: u32::MAX, secret: core.secrets.next() }.to_text();
+        push_frame_with(&mut head, Opcode::Text, |out| open_packet(core, &sid, false).push(out));
+    }
+    core.metrics.bytes_out[Carrier::Http as usize].add(head.len() as u64);
+    // The socket has just been accepted: a buffer that does not take 400 bytes belongs to nobody who waits for them.
+    if !socket.send(&head).is_ok_and(|count| count == head.len()) {
+        return;
+    }
     match purpose {
         Purpose::Open(opening, place) => {
             drop(watch);
             let surface = link::surface_number(opening.surface);
-            let sid = Sid { core: core.id.0, slot: u32::MAX, secret: random_secret() }.to_text();
-            let mut packet = Vec::new();
-            push_frame_with(&mut packet, Opcode::Text, |out| open_packet(core, &sid, false).push(out));
-            let id = core.turn(|state, now| state.open_websocket(socket.clone(), &packet, opening, now));
+            let id = core.turn(|state, now| state.open_websocket(socket.clone(), opening, now));
             place.keep();
             serve(core, socket, id, surface, rest, HalfReceived::default());
         }
@@ -88,8 +95,10 @@ pub(super) fn serve<A: Application>(
 enum Taken<P> {
     /// All of it was handled.
     Go,
-    /// The session is over.
+    /// The session is over, its peer may still say something.
     Gone,
+    /// The connection is over.
+    Over,
     /// The session belongs to another core; these bytes were not decoded.
     Move(CoreId, P, Vec<u8>),
 }
@@ -106,44 +115,51 @@ struct Reader {
 
 impl Reader {
     /// Reads until the session or its socket ends. Woken by the socket alone; everything else closes
-    /// the socket to wake it. Holds as little as possible while it waits: there is one for each session.
-    async fn run<A: Application>(mut self, core: Rc<Core<A>>, socket: Rc<Socket>) {
-        loop {
-            if core.is_congested() {
-                core.room.next().await;
-                continue;
+    /// the socket to wake it. Holds as little as possible while it waits, because there is one for each session: what it
+    /// is made of lies in it once, and rare waits have their state on the heap.
+    #[expect(clippy::manual_async_fn, reason = "an async fn holds its arguments twice")]
+    fn run<A: Application>(mut self, core: Rc<Core<A>>, socket: Rc<Socket>) -> impl Future<Output = ()> {
+        async move {
+            let is_over = loop {
+                if core.is_congested() {
+                    Box::pin(core.room.next()).await;
+                    continue;
+                }
+                if core.is_share_used() {
+                    Box::pin(core.share_renewed.next()).await;
+                }
+                socket.readable().await;
+                match self.read(&core, &socket) {
+                    Taken::Go => {}
+                    Taken::Gone => break false,
+                    Taken::Over => break true,
+                    Taken::Move(to, passport, rest) => {
+                        return self.hand_over(&core, socket, to, passport, rest);
+                    }
+                }
+            };
+            let id = self.id;
+            // Nobody waits for the rest of what was half received.
+            drop(self);
+            if !is_over {
+                Box::pin(drained(&core, &socket)).await;
             }
-            if core.is_share_used() {
-                core.share_renewed.next().await;
-            }
-            if socket.readable().await.is_err() {
-                break;
-            }
-            match self.read(&core, &socket) {
-                Taken::Go => {}
-                Taken::Gone => break,
-                Taken::Move(to, passport, rest) => return self.hand_over(&core, socket, to, passport, rest),
-            }
+            core.turn(|state, now| state.socket_gone(id, CloseReason::TransportLost, now));
         }
-        let id = self.id;
-        // Nobody waits for the rest of what was half received.
-        drop(self);
-        drained(&core, &socket).await;
-        core.turn(|state, now| state.socket_gone(id, CloseReason::TransportLost, now));
     }
 
     /// Reads what is there, bounded, and hands it on.
     fn read<A: Application>(&mut self, core: &Rc<Core<A>>, socket: &Socket) -> Taken<A::Passport> {
         for _ in 0..READS_PER_TURN_MAX {
             let (taken, is_more) = core.with_read_buffer(|buffer| match socket.recv(buffer) {
-                Ok(0) => (Taken::Gone, false),
+                Ok(0) => (Taken::Over, false),
                 Ok(count) => {
                     core.metrics.bytes_in[Carrier::WebSocket as usize].add(count as u64);
                     core.count_share(count);
                     (self.take(core, &mut buffer[..count]), count == buffer.len())
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => (Taken::Go, false),
-                Err(_) => (Taken::Gone, false),
+                Err(_) => (Taken::Over, false),
             });
             if !is_more || !matches!(taken, Taken::Go) {
                 return taken;
@@ -237,9 +253,10 @@ pub(super) async fn drained<A: Application>(core: &Rc<Core<A>>, socket: &Socket)
         if core.is_share_used() {
             core.share_renewed.next().await;
         }
-        if is_over(core, socket) || socket.readable().await.is_err() {
+        if is_over(core, socket) {
             return;
         }
+        socket.readable().await;
     }
 }
 
@@ -265,20 +282,39 @@ impl Reader {
     ) {
         core.turn(|state, _| state.release_websocket(self.id));
         match Rc::try_unwrap(socket).map(Socket::into_fd) {
-            Ok(Ok(fd)) => {
+            Ok(fd) => {
                 let transport = ArrivalTransport::WebSocket { fd, rest };
                 core.post(
                     to,
                     Letter::Arrival(Box::new(Arrival { surface: self.surface, passport, transport })),
                 );
             }
-            // Out of descriptors.
-            Ok(Err(_)) => core.shared.give_place_back(),
             // A task still waits to write what the client did not read before it even connected: it ends with the socket.
             Err(socket) => {
-                socket.shutdown_both();
+                socket.reset();
                 core.shared.give_place_back();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::ChatNode;
+    use crate::engine::core::TaskCount;
+    use crate::rt::task_bytes;
+
+    /// The task that such a function makes, without making it.
+    fn task_bytes_of<F: Future<Output = ()>>(
+        _: impl FnOnce(Reader, Rc<Core<ChatNode>>, Rc<Socket>) -> F,
+    ) -> usize {
+        task_bytes::<F, TaskCount<ChatNode>>()
+    }
+
+    #[test]
+    fn the_task_of_an_idle_session_is_small() {
+        let bytes = task_bytes_of(Reader::run);
+        assert!(bytes <= 160, "{bytes}");
     }
 }

@@ -80,20 +80,26 @@ pub(super) fn set_ring_flags(builder: &mut io_uring::Builder) {
     builder.setup_coop_taskrun().setup_single_issuer();
 }
 
-/// Builds as many rings as there are cores at once: locked memory is charged per user, so one that
+/// Builds all rings of all cores at once: locked memory is charged per user, so one that
 /// fits alone proves nothing.
 fn try_rings(core_count: usize) -> Result<(), String> {
-    let mut rings = Vec::with_capacity(core_count);
+    let mut rings = Vec::with_capacity(2 * core_count);
     for _ in 0..core_count {
         let mut builder = IoUring::builder();
         set_ring_flags(&mut builder);
         rings.push(builder.build(super::RING_ENTRIES).map_err(|error| explain(&error))?);
+        rings.push(super::volley::build_ring().map_err(|error| explain(&error))?);
     }
     let mut probe = io_uring::Probe::new();
     let ring = &rings[0];
     ring.submitter().register_probe(&mut probe).map_err(|error| explain(&error))?;
-    let needed =
-        [opcode::PollAdd::CODE, opcode::Timeout::CODE, opcode::AsyncCancel::CODE, opcode::Read::CODE];
+    let needed = [
+        opcode::PollAdd::CODE,
+        opcode::Timeout::CODE,
+        opcode::AsyncCancel::CODE,
+        opcode::Read::CODE,
+        opcode::Send::CODE,
+    ];
     match needed.into_iter().all(|operation| probe.is_supported(operation)) {
         true => Ok(()),
         false => Err("the kernel lacks an operation that is needed".to_owned()),

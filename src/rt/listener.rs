@@ -5,25 +5,30 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
-use super::socket::{Socket, owned};
+use super::polled::Polled;
+use super::socket::owned;
 
 /// How many connections the kernel holds for us while we are busy.
 const BACKLOG: i32 = 4096;
 
 /// What a socket may hold unsent before it counts as full. The default lets 4 MB pile up for a
 /// reader that stopped; with this the bound on our own queue decides.
-const UNSENT_BYTES_MAX: libc::c_int = 16 * 1024;
+const UNSENT_BYTES_MAX: u32 = 16 * 1024;
 
 /// One core's listener.
 #[derive(Debug)]
 pub struct Listener {
-    socket: Socket,
+    socket: Polled,
 }
 
-/// Binds a listening socket, which may be one of several on the same address.
+/// Binds a listening socket, which may be one of several on the same address. Its connections send without delay and
+/// count as full early.
 pub fn bind(address: SocketAddr) -> io::Result<OwnedFd> {
     let socket = unbound(address)?;
     socket.set_reuse_port(true)?;
+    // Connections inherit both from their listener.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
@@ -51,7 +56,7 @@ fn unbound(address: SocketAddr) -> io::Result<socket2::Socket> {
 impl Listener {
     /// Registers a bound socket with the reactor of this thread.
     pub fn new(fd: OwnedFd) -> io::Result<Self> {
-        Socket::new(fd).map(|socket| Self { socket })
+        Polled::new(fd).map(|socket| Self { socket })
     }
 
     /// Waits for connections. May be dropped at any time: nothing has been accepted yet.
@@ -59,7 +64,7 @@ impl Listener {
         self.socket.readable().await
     }
 
-    /// Takes one connection: non-blocking, closed on exec, without delay.
+    /// Takes one connection: non-blocking, closed on exec, with the options of [`bind`].
     ///
     /// # Errors
     /// `WouldBlock` when none waits; `EMFILE` and its like mean that the caller should pause.
@@ -72,27 +77,29 @@ impl Listener {
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }
-        let fd = owned(fd);
-        let socket = socket2::SockRef::from(&fd);
-        socket.set_tcp_nodelay(true)?;
-        set_unsent_bytes_max(&socket)?;
-        Ok(fd)
+        Ok(owned(fd))
     }
 }
 
-#[expect(unsafe_code, reason = "setsockopt(2)")]
-fn set_unsent_bytes_max(socket: &socket2::SockRef<'_>) -> io::Result<()> {
-    use std::os::fd::AsRawFd;
-    let size = libc::socklen_t::try_from(size_of::<libc::c_int>()).expect("an int has four bytes");
-    // SAFETY: the option's value is an int that lives during the call.
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_NOTSENT_LOWAT,
-            std::ptr::from_ref(&UNSENT_BYTES_MAX).cast(),
-            size,
-        )
-    };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rt::{self, Driver};
+
+    #[test]
+    fn a_connection_has_the_options_of_its_listener() {
+        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = socket2::SockRef::from(&listener).local_addr().unwrap().as_socket().unwrap();
+        let client = std::net::TcpStream::connect(address).unwrap();
+        let accepted = rt::run(Driver::Epoll, async || {
+            let listener = Listener::new(listener).unwrap();
+            listener.ready().await.unwrap();
+            listener.accept().unwrap()
+        });
+        let accepted = accepted.unwrap();
+        let socket = socket2::SockRef::from(&accepted);
+        assert!(socket.tcp_nodelay().unwrap());
+        assert_eq!(socket.tcp_notsent_lowat().unwrap(), UNSENT_BYTES_MAX);
+        drop(client);
+    }
 }

@@ -1,12 +1,21 @@
-//! A connected socket: readiness through the reactor, bytes by direct calls that never block.
+//! A connected socket: readiness as its core notes it, bytes by direct calls that never block.
 
+use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
-/// A socket registered with this core's reactor. Dropping it closes the connection.
+use super::readiness::Registration;
+
+/// A send neither waits nor raises a signal.
+pub(super) const SEND_FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+
+/// A socket registered with its core. Dropping it closes the connection.
 pub struct Socket {
-    stream: monoio::net::TcpStream,
+    registration: Registration,
+    fd: OwnedFd,
 }
+
+const _: () = assert!(size_of::<Socket>() <= 8, "there is one for each connection");
 
 impl std::fmt::Debug for Socket {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -15,37 +24,39 @@ impl std::fmt::Debug for Socket {
 }
 
 impl Socket {
-    /// Registers a descriptor with the reactor of this thread.
-    pub fn new(fd: OwnedFd) -> io::Result<Self> {
-        let stream = std::net::TcpStream::from(fd);
-        monoio::net::TcpStream::from_std(stream).map(|stream| Self { stream })
-    }
-
-    /// Gives up the socket for a reactor on another core, which gets a descriptor of its own: a wait
-    /// that was dropped may keep ours open until the kernel has confirmed its end.
+    /// Registers a descriptor with the core of this thread.
     ///
     /// # Errors
-    /// When the process is out of descriptors; the connection is closed.
-    pub fn into_fd(self) -> io::Result<OwnedFd> {
-        #[expect(unsafe_code, reason = "fcntl(2)")]
-        // SAFETY: the descriptor is open while `self` lives; the result is checked before it is owned.
-        let copy = unsafe { libc::fcntl(self.fd(), libc::F_DUPFD_CLOEXEC, 0) };
-        if copy < 0 { Err(io::Error::last_os_error()) } else { Ok(owned(copy)) }
+    /// The kernel's: the connection is closed.
+    pub fn new(fd: OwnedFd) -> io::Result<Self> {
+        Registration::new(fd.as_raw_fd()).map(|registration| Self { registration, fd })
+    }
+
+    /// Gives up the socket for another core.
+    pub fn into_fd(self) -> OwnedFd {
+        let Self { registration, fd } = self;
+        registration.end(fd.as_raw_fd());
+        fd
     }
 
     pub(super) fn fd(&self) -> RawFd {
-        self.stream.as_raw_fd()
+        self.fd.as_raw_fd()
     }
 
-    /// Waits until there is something to read, the end of the stream included. May be dropped at any time.
-    pub async fn readable(&self) -> io::Result<()> {
-        // Relaxed readiness would spin on the epoll driver, since we read behind monoio's back.
-        self.stream.readable(false).await
+    /// Waits until there is something to read, the end of the stream included. May be dropped at any time; only one
+    /// task may wait at a time.
+    pub async fn readable(&self) {
+        poll_fn(|context| self.registration.poll_readable(context)).await;
     }
 
-    /// Waits until there is room to write. May be dropped at any time.
+    /// Waits until there is room to write. May be dropped at any time; only one task may wait at a time.
+    ///
+    /// # Errors
+    /// When the kernel cannot watch for room.
     pub async fn writable(&self) -> io::Result<()> {
-        self.stream.writable(false).await
+        self.registration.expect_room(self.fd())?;
+        poll_fn(|context| self.registration.poll_writable(context)).await;
+        Ok(())
     }
 
     /// Reads what is there: `Ok(0)` at the end of the stream, `WouldBlock` if there is nothing.
@@ -62,15 +73,21 @@ impl Socket {
     fn recv_with(&self, buffer: &mut [u8], flags: libc::c_int) -> io::Result<usize> {
         // SAFETY: the buffer is valid for writes of its whole length during the call.
         let count = unsafe { libc::recv(self.fd(), buffer.as_mut_ptr().cast(), buffer.len(), flags) };
-        usize::try_from(count).map_err(|_| io::Error::last_os_error())
+        let outcome = usize::try_from(count).map_err(|_| io::Error::last_os_error());
+        match &outcome {
+            Ok(count) if *count == buffer.len() => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // Whatever comes from here on is an event of its own.
+            _ => self.registration.drained(),
+        }
+        outcome
     }
 
     /// Writes as much as the socket takes, possibly less than all; `WouldBlock` if it takes nothing.
     #[expect(unsafe_code, reason = "send(2)")]
     pub fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
         // SAFETY: the buffer is valid for reads of its whole length during the call.
-        let count = unsafe { libc::send(self.fd(), bytes.as_ptr().cast(), bytes.len(), flags) };
+        let count = unsafe { libc::send(self.fd(), bytes.as_ptr().cast(), bytes.len(), SEND_FLAGS) };
         usize::try_from(count).map_err(|_| io::Error::last_os_error())
     }
 
@@ -87,6 +104,37 @@ impl Socket {
     /// Ends both directions: a task that waits for this socket wakes up and reads the end.
     pub fn shutdown_both(&self) {
         self.shutdown(libc::SHUT_RDWR);
+    }
+
+    /// Ends both directions for good. A peer that takes what it was sent still gets it; one that takes nothing is
+    /// [reset](Self::reset), or the kernel would keep what is unsent, and ask for minutes whether there is room.
+    pub fn give_up(&self) {
+        if self.is_stalled() { self.reset() } else { self.shutdown_both() }
+    }
+
+    /// Ends both directions: a task that waits for this socket wakes up and reads the end, and as soon as it drops the
+    /// socket, what is unsent is forgotten and the peer sees a reset.
+    #[expect(unsafe_code, reason = "setsockopt(2)")]
+    pub fn reset(&self) {
+        let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+        let length = size_of_val(&linger) as libc::socklen_t;
+        let (level, name) = (libc::SOL_SOCKET, libc::SO_LINGER);
+        // SAFETY: the option is valid for reads of its length during the call; where it fails, the socket just closes.
+        unsafe { libc::setsockopt(self.fd(), level, name, (&raw const linger).cast(), length) };
+        self.shutdown_both();
+    }
+
+    /// Whether the peer has taken nothing for longer than the kernel waits before it tries again: its window is closed,
+    /// or it does not answer.
+    #[expect(unsafe_code, reason = "getsockopt(2)")]
+    fn is_stalled(&self) -> bool {
+        const BACKOFF: usize = std::mem::offset_of!(libc::tcp_info, tcpi_backoff);
+        let mut info = [0u8; BACKOFF + 1];
+        let mut length = info.len() as libc::socklen_t;
+        let (level, name) = (libc::IPPROTO_TCP, libc::TCP_INFO);
+        // SAFETY: the buffer is valid for writes of the length that is given; the kernel fills no more of it.
+        unsafe { libc::getsockopt(self.fd(), level, name, info.as_mut_ptr().cast(), &raw mut length) };
+        info[BACKOFF] > 0
     }
 
     #[expect(unsafe_code, reason = "shutdown(2)")]

@@ -5,13 +5,14 @@ use std::io;
 use std::os::fd::RawFd;
 use std::pin::pin;
 
-use super::socket::{Socket, owned};
+use super::polled::Polled;
+use super::socket::owned;
 
 /// A way once through the driver, for one task. Waking oneself would not do: monoio puts such a task
 /// to the front of its queue, and neither completions nor timers would be looked at.
 #[derive(Debug)]
 pub struct Yield {
-    eventfd: Socket,
+    eventfd: Polled,
 }
 
 impl Yield {
@@ -23,7 +24,7 @@ impl Yield {
         if fd < 0 {
             Err(io::Error::last_os_error())
         } else {
-            Socket::new(owned(fd)).map(|eventfd| Self { eventfd })
+            Polled::new(owned(fd)).map(|eventfd| Self { eventfd })
         }
     }
 

@@ -34,8 +34,11 @@ impl<A: Application> State<A> {
             self.end(id, reason, now);
         }
         let Some(link) = self.links.get_mut(id) else { return };
-        if matches!(link.transport, Transport::Closing(_)) {
+        if let Transport::Closing(socket) = &link.transport {
             let unsent_bytes = link.backlog.take().map_or(0, |backlog| backlog.byte_count());
+            if unsent_bytes > 0 {
+                socket.give_up();
+            }
             self.metrics.queued_bytes.add((unsent_bytes as u64).wrapping_neg());
             self.links.remove(id.slot);
         }
@@ -148,7 +151,7 @@ impl<A: Application> State<A> {
     pub(in crate::engine) fn cut_all(&mut self) {
         for slot in self.links.slots_in_use() {
             if let Some(Transport::Closing(socket)) = self.links.at_mut(slot).map(|link| &link.transport) {
-                socket.shutdown_both();
+                socket.give_up();
             }
         }
     }
@@ -162,10 +165,15 @@ impl<A: Application> State<A> {
     }
 }
 
-/// Tells a WebSocket's peer why, if it reads; otherwise ends the connection at once.
+/// Tells a WebSocket's peer why, if it reads; otherwise ends the connection without a word.
 fn farewell(socket: &Socket, reason: CloseReason, is_blocked: bool) {
-    if is_blocked || reason == CloseReason::TransportLost {
-        return socket.shutdown_both();
+    match (is_blocked, reason) {
+        // Nobody reads what is left, and nobody waits for the peer to close.
+        (true, CloseReason::TransportLost | CloseReason::Panicked) => return socket.reset(),
+        (false, CloseReason::TransportLost) => return socket.shutdown_both(),
+        // The frame that was begun does not end.
+        (true, _) => return socket.shutdown_write(),
+        (false, _) => {}
     }
     let (code, text) = reason.websocket();
     let mut close = Vec::new();

@@ -26,17 +26,15 @@ impl<A: Application> State<A> {
         sid
     }
 
-    /// Opens a session on a WebSocket; `open_packet` is the frame that tells the client so.
+    /// Opens a session on a WebSocket whose client has been told so.
     pub(in crate::engine) fn open_websocket(
         &mut self,
         socket: Rc<Socket>,
-        open_packet: &[u8],
         opening: Opening,
         now: Now,
     ) -> SessionId {
         let surface = surface_number(opening.surface);
         let id = self.links.insert(Transport::WebSocket(socket), surface, now.monotonic_ms());
-        self.out.send(id, |frames| frames.extend_from_slice(open_packet));
         self.opened(id, opening, now);
         id
     }

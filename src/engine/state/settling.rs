@@ -52,10 +52,13 @@ impl<A: Application> State<A> {
 
     /// Writes to at most `sockets_max` sockets. Returns whether everything is written.
     pub(in crate::engine) fn flush(&mut self, sockets_max: usize) -> bool {
-        for _ in 0..sockets_max {
-            let Some(slot) = self.egress.next_dirty() else { break };
-            let id = self.links.id_at(slot);
-            self.write(id);
+        let Self { egress, links, out, egress_limits, metrics, .. } = self;
+        let mut failed = Vec::new();
+        egress.write_round(sockets_max, links, out, egress_limits, metrics, |id, written| {
+            failed.push((id, written));
+        });
+        for (id, written) in failed {
+            self.give_up(id, written);
         }
         let written_us = self.shared.now().monotonic_us;
         while let Some(received_us) = self.egress.take_written_mark() {
@@ -77,6 +80,11 @@ impl<A: Application> State<A> {
 
     pub(super) fn write(&mut self, id: SessionId) {
         let written = self.egress.write(id, &mut self.links, &self.out, &self.egress_limits, &self.metrics);
+        self.give_up(id, written);
+    }
+
+    /// Closes a session that could not be written to.
+    fn give_up(&mut self, id: SessionId, written: Written) {
         match written {
             Written::Fine => {}
             Written::TooSlow => self.out.close(id, CloseReason::SlowReader),
