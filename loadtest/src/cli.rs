@@ -1,10 +1,33 @@
-//! The command line: one subcommand per scenario.
+//! The command line: one subcommand per scenario, each with a file of its own, and what they share.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+
+use crate::dialect::Dialect;
+use crate::target::Transport;
+
+pub use churn::ChurnArgs;
+pub use compare::CompareArgs;
+pub use fanout::FanoutArgs;
+pub use idle::IdleArgs;
+pub use jitter::JitterArgs;
+pub use rest::RestArgs;
+pub use saturate::SaturateArgs;
+pub use slow::SlowArgs;
+pub use storm::StormArgs;
+
+pub mod churn;
+pub mod compare;
+pub mod fanout;
+pub mod idle;
+pub mod jitter;
+pub mod rest;
+pub mod saturate;
+pub mod slow;
+pub mod storm;
 
 /// Load, latency objectives and density for Socket.IO servers that speak the chat dialect.
 #[derive(Debug, Parser)]
@@ -23,9 +46,15 @@ Examples:
   1,000 messages a second to 100 members each, and fail if the slowest 1 % take longer than 50 ms or one is lost:
     realtime-loadtest fanout --secret s3cret --rooms 100 --members 100 --rate 1000 --p99-ms 50 --max-lost 0
 
-  Two servers side by side, each on one core, the load on the others:
-    realtime-loadtest compare --ours target/release/realtime --node loadtest/peers/node \\
-      --server-cpus 0 --client-cpus 1-3 --markdown comparison.md
+  How many messages a second a room of 1,000 takes, and how soon 10,000 are back after they all lost the connection:
+    realtime-loadtest saturate --secret s3cret --rooms 1 --members 1000 --server-pid 4242
+    realtime-loadtest storm --secret s3cret --connections 10000 --members 10 --back-ms 1000 --max-failed 0
+
+  Nothing may be lost, doubled or reordered although every connection breaks every 10 seconds:
+    realtime-loadtest jitter --secret s3cret --cut-every 10s --max-lost 0 --max-doubled 0 --max-reordered 0
+
+  Every server that is installed, side by side on the same works:
+    realtime-loadtest compare --markdown comparison.md
 
 Exit code: 0 as wanted, 1 an objective was missed, 2 the run could not be made.";
 
@@ -36,119 +65,20 @@ pub enum Scenario {
     Idle(IdleArgs),
     /// Send messages to rooms on a fixed schedule, and see when and whether every member has every message
     Fanout(FanoutArgs),
-    /// Run idle and fanout against this project's server and the Node.js peer in turns, and compare
+    /// Send more and more messages until they come late or get lost, and see what the last rate was that held
+    Saturate(SaturateArgs),
+    /// Drop everybody at once, and see how soon all are back
+    Storm(StormArgs),
+    /// Let users come and go while others stay, who must have every message
+    Churn(ChurnArgs),
+    /// Cut connections at random, resume their sessions, and see whether a message is lost or comes twice
+    Jitter(JitterArgs),
+    /// Let some members read slowly or not at all, and see that the others do not notice
+    Slow(SlowArgs),
+    /// Post messages as a back end does, and see when and whether everybody has every message
+    Rest(RestArgs),
+    /// Run several servers through the same works in turns, and compare
     Compare(CompareArgs),
-}
-
-/// Arguments of `idle`.
-#[derive(Debug, Args)]
-pub struct IdleArgs {
-    /// The server.
-    #[command(flatten)]
-    pub server: ServerArgs,
-    /// How to connect.
-    #[command(flatten)]
-    pub client: ClientArgs,
-    /// How many connections to hold
-    #[arg(long, default_value = "1000")]
-    pub connections: NonZeroU32,
-    /// Join channels of this many members each; 0 joins none
-    #[arg(long, default_value_t = 0, value_name = "MEMBERS")]
-    pub join_per_channel: u32,
-    /// How long to hold them
-    #[arg(long, default_value = "30s", value_parser = humantime::parse_duration)]
-    pub hold: Duration,
-    /// Objective: resident memory of the server per connection, in bytes
-    #[arg(long, value_name = "BYTES")]
-    pub max_bytes: Option<f64>,
-    /// Objective: connections that fail or are lost
-    #[arg(long, value_name = "COUNT")]
-    pub max_failed: Option<u64>,
-    /// Where the report goes.
-    #[command(flatten)]
-    pub output: OutputArgs,
-}
-
-/// Arguments of `fanout`.
-#[derive(Debug, Args)]
-pub struct FanoutArgs {
-    /// The server.
-    #[command(flatten)]
-    pub server: ServerArgs,
-    /// How to connect.
-    #[command(flatten)]
-    pub client: ClientArgs,
-    /// How many rooms
-    #[arg(long, default_value = "10")]
-    pub rooms: NonZeroU32,
-    /// How many members each room has; every member must get every message, the sender included
-    #[arg(long, default_value = "100")]
-    pub members: NonZeroU32,
-    /// The messages.
-    #[command(flatten)]
-    pub load: LoadArgs,
-    /// Objective: 99 of 100 messages take at most this many milliseconds
-    #[arg(long, value_name = "MS")]
-    pub p99_ms: Option<f64>,
-    /// Objective: messages that a member never gets
-    #[arg(long, value_name = "COUNT")]
-    pub max_lost: Option<u64>,
-    /// Objective: messages that a member gets again
-    #[arg(long, value_name = "COUNT")]
-    pub max_doubled: Option<u64>,
-    /// Objective: messages that a member gets after a later one
-    #[arg(long, value_name = "COUNT")]
-    pub max_reordered: Option<u64>,
-    /// Objective: connections that fail or are lost
-    #[arg(long, value_name = "COUNT")]
-    pub max_failed: Option<u64>,
-    /// Where the report goes.
-    #[command(flatten)]
-    pub output: OutputArgs,
-}
-
-/// Arguments of `compare`.
-#[derive(Debug, Args)]
-pub struct CompareArgs {
-    /// The `realtime` program
-    #[arg(long, value_name = "PROGRAM")]
-    pub ours: PathBuf,
-    /// The folder of the Node.js peer; `npm ci` must have been run in it
-    #[arg(long, value_name = "FOLDER")]
-    pub node: PathBuf,
-    /// How many cores our server may use (REALTIME_CORES)
-    #[arg(long, default_value_t = 1)]
-    pub cores: u32,
-    /// The CPUs that either server may run on, such as 0 or 0,2-3
-    #[arg(long, value_name = "CPUS")]
-    pub server_cpus: Option<String>,
-    /// The CPUs that the load tester may run on
-    #[arg(long, value_name = "CPUS")]
-    pub client_cpus: Option<String>,
-    /// How many times each server has its turn
-    #[arg(long, default_value = "2")]
-    pub rounds: NonZeroU32,
-    /// How many connections
-    #[arg(long, default_value = "10000")]
-    pub connections: NonZeroU32,
-    /// How many members each room has
-    #[arg(long, default_value = "100")]
-    pub members: NonZeroU32,
-    /// How long connections are held idle
-    #[arg(long, default_value = "30s", value_parser = humantime::parse_duration)]
-    pub hold: Duration,
-    /// The messages.
-    #[command(flatten)]
-    pub load: LoadArgs,
-    /// How to connect.
-    #[command(flatten)]
-    pub client: ClientArgs,
-    /// Write the comparison to this file, as Markdown
-    #[arg(long, value_name = "FILE")]
-    pub markdown: Option<PathBuf>,
-    /// Where the reports of the single runs go.
-    #[command(flatten)]
-    pub output: OutputArgs,
 }
 
 /// Which server, and who we are to it.
@@ -163,6 +93,12 @@ pub struct ServerArgs {
     /// Send only a user id, for servers that ask for no token
     #[arg(long, conflicts_with = "secret")]
     pub insecure: bool,
+    /// How the server is spoken to
+    #[arg(long = "protocol", value_enum, default_value_t)]
+    pub dialect: Dialect,
+    /// How packets travel
+    #[arg(long, value_enum, default_value_t)]
+    pub transport: Transport,
     /// The server's process, to measure its memory and CPU (on this machine)
     #[arg(long, value_name = "PID")]
     pub server_pid: Option<u32>,
@@ -180,6 +116,9 @@ pub struct ClientArgs {
     /// Connections on their way at the same time
     #[arg(long, default_value = "256", value_name = "COUNT")]
     pub connecting_max: NonZeroU32,
+    /// Loopback addresses that connections start from, 127.0.x.2 and so on [default: one for every 10,000 connections]
+    #[arg(long, value_name = "COUNT")]
+    pub sources: Option<NonZeroU32>,
     /// How long a connection may take until it is ready
     #[arg(long, default_value = "30s", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub connect_timeout: Duration,
@@ -208,12 +147,35 @@ pub struct LoadArgs {
     pub client_ids: bool,
 }
 
+/// Objectives that all scenarios with messages have in common.
+#[derive(Clone, Debug, Default, Args)]
+pub struct BoundArgs {
+    /// Objective: messages that a member never gets
+    #[arg(long, value_name = "COUNT")]
+    pub max_lost: Option<u64>,
+    /// Objective: messages that a member gets again
+    #[arg(long, value_name = "COUNT")]
+    pub max_doubled: Option<u64>,
+    /// Objective: messages that a member gets after a later one
+    #[arg(long, value_name = "COUNT")]
+    pub max_reordered: Option<u64>,
+    /// Objective: connections that fail or are lost
+    #[arg(long, value_name = "COUNT")]
+    pub max_failed: Option<u64>,
+}
+
 /// Where reports go.
 #[derive(Clone, Debug, Args)]
 pub struct OutputArgs {
     /// Append one line of JSON per run to this file, or to standard output instead of the table with -
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Write a page with plots and tables to this file: HTML that needs nothing else
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Write the plots of that page to this folder, one SVG file each
+    #[arg(long, value_name = "FOLDER")]
+    pub plots: Option<PathBuf>,
 }
 
 impl ClientArgs {
@@ -226,7 +188,7 @@ impl ClientArgs {
 }
 
 /// A rate that something can be scheduled by.
-fn positive(text: &str) -> Result<f64, String> {
+pub(crate) fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(rate) if rate.is_finite() && rate >= 0.001 => Ok(rate),
         Ok(_) => Err("must be at least 0.001".to_owned()),

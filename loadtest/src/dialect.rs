@@ -1,18 +1,35 @@
-//! The chat dialect as a load tester needs it: the few packets it says and the few that it listens for.
+//! What the load tester says and listens for: one dialect per kind of server, the same steps in each.
 //!
-//! What it says is written as text directly; what it hears is cut by the `protocol` crate and recognised by its
-//! first bytes, never parsed as JSON.
+//! What it says is written as text directly; what it hears is recognised by its first bytes, never parsed as JSON.
 
-use std::io::Write;
-
-use protocol::{engine_io, socket_io};
+use clap::ValueEnum;
 
 use crate::mark::Mark;
+use crate::record::Place;
 use crate::schedule::Due;
-use crate::seating::Room;
+use crate::seating::{Room, Seat};
+use crate::target::Transport;
+use crate::token::Identity;
+
+pub mod centrifugo;
+pub mod chat;
+pub mod raw;
 
 /// The acknowledgement id of the join, which comes before all messages.
 pub const JOIN_ACK: u64 = 0;
+
+/// How a server is spoken to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Dialect {
+    /// Socket.IO with the chat's events: this project's node and its equals
+    #[default]
+    #[value(name = "socketio")]
+    Chat,
+    /// Bare WebSocket with one-letter requests and no tokens: the floor that a protocol stands on
+    Raw,
+    /// Centrifugo's bidirectional JSON protocol
+    Centrifugo,
+}
 
 /// Channel names of one run, so that no other run's messages can be taken for ours.
 #[derive(Clone, Debug)]
@@ -33,50 +50,131 @@ impl Channels {
 /// What a message carries beside its mark.
 #[derive(Clone, Copy, Debug)]
 pub struct MessageForm {
+    /// How it is written.
+    pub dialect: Dialect,
     /// The length of the content, filled up behind the mark.
     pub content_bytes: usize,
-    /// Whether an acknowledgement is asked for.
+    /// Whether an acknowledgement is asked for. Centrifugo always sends one.
     pub acks: bool,
     /// Whether it has a `clientMessageId`, which makes the server remember it for retries.
     pub client_ids: bool,
 }
 
-/// Writes the CONNECT packet for the main namespace; `auth` is a JSON object.
-pub fn push_connect(out: &mut Vec<u8>, auth: &str) {
-    out.extend_from_slice(b"40");
-    out.extend_from_slice(auth.as_bytes());
+/// What the server said in one packet.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Heard<'a> {
+    /// The Engine.IO session is open: time to CONNECT.
+    Open,
+    /// A heartbeat, to be answered with a pong that carries the same text.
+    Ping(&'a str),
+    /// The session is connected; the private id by which it can be resumed, if there is one.
+    Connected(Option<&'a str>),
+    /// The session was refused; the reason as JSON text.
+    ConnectRefused(&'a str),
+    /// A request was acknowledged: its id, and its JSON text if it was refused.
+    Ack(u64, Result<(), &'a str>),
+    /// A message with our mark.
+    Message(Mark),
+    /// An `error` event, as JSON text.
+    Error(&'a str),
+    /// An event that says who is there.
+    Presence,
+    /// The server ended the session.
+    Ended,
+    /// An event that the load tester does not need.
+    Other,
+    /// Not a packet of the protocol.
+    Unreadable,
 }
 
-/// Writes the request to join `channel`, with acknowledgement [`JOIN_ACK`].
-pub fn push_join(out: &mut Vec<u8>, channel: &str) {
-    write!(out, r#"42{JOIN_ACK}["channel:join",{{"channelId":"{channel}"}}]"#)
-        .expect("writing to memory cannot fail");
+impl Dialect {
+    /// The path of the endpoint if the URL names none.
+    pub const fn usual_path(self) -> &'static str {
+        match self {
+            Self::Chat => "/socket.io/",
+            Self::Raw => "/",
+            Self::Centrifugo => "/connection/websocket",
+        }
+    }
+
+    /// The query of the WebSocket handshake or of a poll, with its question mark.
+    pub const fn query(self, transport: Transport) -> &'static str {
+        match (self, transport) {
+            (Self::Chat, Transport::WebSocket) => "?EIO=4&transport=websocket",
+            (Self::Chat, Transport::Polling) => "?EIO=4&transport=polling",
+            (Self::Raw | Self::Centrifugo, _) => "",
+        }
+    }
+
+    /// Writes what introduces `seat`, and where its last session stopped if that is to be resumed; nothing where
+    /// nobody asks who a client is.
+    pub fn push_connect(self, out: &mut Vec<u8>, identity: &Identity, seat: Seat, place: Option<&Place>) {
+        match self {
+            Self::Chat => chat::push_connect(out, &identity.auth(seat), place),
+            Self::Centrifugo => centrifugo::push_connect(out, identity.token(seat).as_deref()),
+            Self::Raw => {}
+        }
+    }
+
+    /// Writes the request to join `channel`, whose acknowledgement is heard with the id [`JOIN_ACK`].
+    pub fn push_join(self, out: &mut Vec<u8>, channel: &str) {
+        match self {
+            Self::Chat => chat::push_join(out, channel),
+            Self::Raw => raw::push_join(out, channel),
+            Self::Centrifugo => centrifugo::push_join(out, channel),
+        }
+    }
+
+    /// What a client says that leaves for good; `None` where the transport's end says all.
+    pub const fn goodbye(self) -> Option<&'static str> {
+        match self {
+            Self::Chat => Some(chat::GOODBYE),
+            Self::Raw | Self::Centrifugo => None,
+        }
+    }
+
+    /// The text by which a client that comes back says how far it had read, if `text` holds one.
+    pub fn offset(self, text: &str) -> Option<&str> {
+        match self {
+            Self::Chat => chat::offset(text),
+            Self::Raw | Self::Centrifugo => None,
+        }
+    }
+
+    /// Writes the answer to a heartbeat that carried `echo`.
+    pub fn push_pong(self, out: &mut Vec<u8>, echo: &str) {
+        match self {
+            Self::Chat => chat::push_pong(out, echo),
+            Self::Centrifugo => out.extend_from_slice(centrifugo::HEARTBEAT.as_bytes()),
+            Self::Raw => {}
+        }
+    }
+
+    /// Calls `each` for every packet in the text of one WebSocket message, until one of them fails.
+    ///
+    /// # Errors
+    /// What `each` returns.
+    pub fn hear(
+        self,
+        text: &str,
+        mut each: impl FnMut(Heard<'_>) -> Result<(), String>,
+    ) -> Result<(), String> {
+        match self {
+            Self::Chat => each(chat::hear(text)),
+            Self::Raw => each(raw::hear(text)),
+            Self::Centrifugo => text.lines().try_for_each(|line| each(centrifugo::hear(line))),
+        }
+    }
 }
 
 /// Writes message `due` of the schedule with `sequence` as its number in its room, from 0 without gaps.
 pub fn push_message(out: &mut Vec<u8>, channels: &Channels, due: Due, sequence: u32, form: MessageForm) {
-    write_message(out, channels, due, sequence, form).expect("writing to memory cannot fail");
-}
-
-fn write_message(
-    out: &mut Vec<u8>,
-    channels: &Channels,
-    due: Due,
-    sequence: u32,
-    form: MessageForm,
-) -> std::io::Result<()> {
-    out.extend_from_slice(b"42");
-    if form.acks {
-        write!(out, "{}", ack_id(due.number))?;
-    }
-    write!(out, r#"["message:send",{{"channelId":"{}{}","content":""#, channels.0, due.room.0)?;
-    Mark { room: due.room, sequence, at: due.at }.push(out, form.content_bytes);
-    out.extend_from_slice(br#"","mentions":[]"#);
-    if form.client_ids {
-        write!(out, r#","clientMessageId":"{}{}""#, channels.0, due.number)?;
-    }
-    out.extend_from_slice(b"}]");
-    Ok(())
+    let written = match form.dialect {
+        Dialect::Chat => chat::write_message(out, channels, due, sequence, form),
+        Dialect::Raw => raw::write_message(out, channels, due, sequence, form),
+        Dialect::Centrifugo => centrifugo::write_message(out, channels, due, sequence, form),
+    };
+    written.expect("writing to memory cannot fail");
 }
 
 /// The acknowledgement id of message `number`.
@@ -95,99 +193,17 @@ pub fn refusal_code(json: &str) -> &str {
     code.map_or(json, |(code, _)| code)
 }
 
-/// What the server said in one WebSocket text frame.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Heard<'a> {
-    /// The Engine.IO session is open: time to CONNECT.
-    Open,
-    /// A heartbeat, to be answered with a pong that carries the same text.
-    Ping(&'a str),
-    /// The namespace is connected.
-    Connected,
-    /// The namespace was refused; the reason as JSON text.
-    ConnectRefused(&'a str),
-    /// A request was acknowledged: its id, and its JSON text if it was refused.
-    Ack(u64, Result<(), &'a str>),
-    /// A message with our mark.
-    Message(Mark),
-    /// An `error` event, as JSON text.
-    Error(&'a str),
-    /// The server ended the session: Engine.IO close or Socket.IO disconnect.
-    Ended,
-    /// An event that the load tester does not need.
-    Other,
-    /// Not a packet of the protocol.
-    Unreadable,
-}
-
-/// Recognises the packet in one text frame.
-pub fn hear(text: &str) -> Heard<'_> {
-    match engine_io::parse(text) {
-        Ok(engine_io::Packet::Message(message)) => hear_message(message),
-        Ok(engine_io::Packet::Ping(echo)) => Heard::Ping(echo),
-        Ok(engine_io::Packet::Open(_)) => Heard::Open,
-        Ok(engine_io::Packet::Close) => Heard::Ended,
-        Ok(_) => Heard::Other,
-        Err(_) => Heard::Unreadable,
-    }
-}
-
-fn hear_message(message: &str) -> Heard<'_> {
-    let Ok(packet) = socket_io::parse(message) else {
-        return Heard::Unreadable;
-    };
-    match packet.kind {
-        socket_io::Kind::Event => hear_event(packet.data),
-        socket_io::Kind::Ack => match packet.id {
-            Some(id) if packet.data.starts_with(r#"[{"success":false"#) => Heard::Ack(id, Err(packet.data)),
-            Some(id) => Heard::Ack(id, Ok(())),
-            None => Heard::Unreadable,
-        },
-        socket_io::Kind::Connect => Heard::Connected,
-        socket_io::Kind::ConnectError => Heard::ConnectRefused(packet.data),
-        socket_io::Kind::Disconnect => Heard::Ended,
-        socket_io::Kind::BinaryEvent | socket_io::Kind::BinaryAck => Heard::Other,
-    }
-}
-
-fn hear_event(data: &str) -> Heard<'_> {
-    if data.starts_with(r#"["message","#) {
-        return Mark::find(data).map_or(Heard::Other, Heard::Message);
-    }
-    if data.starts_with(r#"["error","#) { Heard::Error(data) } else { Heard::Other }
+/// The mark of message 6, the fourth of room 2, as the dialects' tests write it.
+#[cfg(test)]
+fn example() -> (Channels, Due, Mark) {
+    let at = crate::clock::Moment(9);
+    let due = Due { number: 6, room: Room(2), at };
+    (Channels::new("r1"), due, Mark { room: Room(2), sequence: 3, at })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Moment;
-
-    fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
-        let mut out = Vec::new();
-        write(&mut out);
-        String::from_utf8(out).unwrap()
-    }
-
-    #[test]
-    fn what_is_said_is_the_dialect() {
-        let channels = Channels::new("r1");
-        let due = Due { number: 6, room: Room(2), at: Moment(9) };
-        assert_eq!(text(|out| push_connect(out, r#"{"userId":"lt-1"}"#)), r#"40{"userId":"lt-1"}"#);
-        assert_eq!(
-            text(|out| push_join(out, &channels.name(Room(2)))),
-            r#"420["channel:join",{"channelId":"lt-r1-2"}]"#
-        );
-        let plain = MessageForm { content_bytes: 0, acks: false, client_ids: false };
-        assert_eq!(
-            text(|out| push_message(out, &channels, due, 3, plain)),
-            r#"42["message:send",{"channelId":"lt-r1-2","content":"~s2.3.9~","mentions":[]}]"#
-        );
-        let full = MessageForm { content_bytes: 10, acks: true, client_ids: true };
-        assert_eq!(
-            text(|out| push_message(out, &channels, due, 3, full)),
-            r#"427["message:send",{"channelId":"lt-r1-2","content":"~s2.3.9~xx","mentions":[],"clientMessageId":"lt-r1-6"}]"#
-        );
-    }
 
     #[test]
     fn refusals_are_named_by_their_code() {
@@ -205,26 +221,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_heard_is_recognised() {
-        let mark = Mark { room: Room(2), sequence: 3, at: Moment(9) };
-        for (text, expected) in [
-            (r#"0{"sid":"a"}"#, Heard::Open),
-            ("2", Heard::Ping("")),
-            ("2probe", Heard::Ping("probe")),
-            (r#"40{"sid":"b"}"#, Heard::Connected),
-            (r#"44{"message":"Invalid token"}"#, Heard::ConnectRefused(r#"{"message":"Invalid token"}"#)),
-            (r#"430[{"success":true}]"#, Heard::Ack(0, Ok(()))),
-            (r#"437[{"success":false,"error":{}}]"#, Heard::Ack(7, Err(r#"[{"success":false,"error":{}}]"#))),
-            (r#"42["message",{"id":"x","content":"~s2.3.9~xx"},"offset"]"#, Heard::Message(mark)),
-            (r#"42["message",{"content":"hello"}]"#, Heard::Other),
-            (r#"42["channel:joined",{"channelId":"~s2.3.9~"}]"#, Heard::Other),
-            (r#"42["error",{"code":"NOT_JOINED"}]"#, Heard::Error(r#"["error",{"code":"NOT_JOINED"}]"#)),
-            ("41", Heard::Ended),
-            ("1", Heard::Ended),
-            ("", Heard::Unreadable),
-            ("9", Heard::Unreadable),
-        ] {
-            assert_eq!(hear(text), expected, "{text}");
-        }
+    fn only_centrifugo_puts_several_packets_into_one_message() {
+        let count = |dialect: Dialect| {
+            let mut packets = 0;
+            let heard = dialect.hear("{}\n{}", |_| {
+                packets += 1;
+                Ok(())
+            });
+            heard.map(|()| packets)
+        };
+        let counts = [Dialect::Chat, Dialect::Raw, Dialect::Centrifugo].map(count);
+        assert_eq!(counts, [Ok(1), Ok(1), Ok(2)]);
     }
 }

@@ -2,7 +2,6 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -16,7 +15,8 @@ use crate::fleet::crew::Crew;
 use crate::fleet::signals::Signals;
 use crate::ledger::Ledger;
 use crate::schedule::Schedule;
-use crate::seating::Seating;
+use crate::seating::{Room, Seating};
+use crate::sources::Sources;
 use crate::tally::Tally;
 use crate::target::Target;
 use crate::token::Identity;
@@ -24,16 +24,29 @@ use crate::token::Identity;
 mod alarm;
 mod crew;
 mod line;
+mod posts;
 mod ramp;
+mod rooms;
 mod signals;
+mod slowness;
 
-pub use signals::Totals;
+pub use crew::{Cuts, Visits};
+pub use line::Parting;
+pub use rooms::Rooms;
+pub use signals::{Totals, Watch};
+pub use slowness::Slowness;
+
+/// How long a thread may take to hand over its page. It does so between two rounds of its loop, which last some
+/// milliseconds even when it has far too much to do.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What a run is about; the same for all threads.
 #[derive(Clone)]
 pub struct Plan {
     /// The server under test.
     pub target: Target,
+    /// Where connections start from.
+    pub sources: Sources,
     /// Who the connections say they are.
     pub identity: Identity,
     /// The names of the channels.
@@ -42,9 +55,13 @@ pub struct Plan {
     pub seating: Seating,
     /// Whether connections join their room's channel.
     pub joins: bool,
+    /// Whether a seat that comes back asks for the session that it had.
+    pub resumes: bool,
+    /// Which members read slowly, if any do; they need not have every message.
+    pub slowness: Option<Slowness>,
     /// What messages look like.
     pub form: MessageForm,
-    /// How fast connections are begun.
+    /// How fast connections are begun at first, per second.
     pub connects_per_s: f64,
     /// How many connections of the whole run may be on their way at once; further ones wait.
     pub connecting_max: NonZeroU32,
@@ -54,20 +71,37 @@ pub struct Plan {
 
 /// What the scenario asks of every thread.
 pub(crate) enum Order {
-    /// Begin to connect, on schedule from this moment.
-    Connect(Moment),
+    /// Begin to connect every seat that is not connected.
+    Connect(Pace),
+    /// End every connection like this, at once.
+    Drop(Parting),
     /// Send the messages of this schedule that are the thread's own.
     Publish(Schedule),
+    /// Cut connections and bring their seats back.
+    Cut(Cuts),
+    /// Let visitors come and go.
+    Visit(Visits),
+    /// Let slow members read everything from here on.
+    WakeSlow,
+    /// Hand over what has been counted since the last time, and begin at zero.
+    TurnPage(Sender<Ledger>),
     /// Close everything and end.
     Leave,
 }
 
-/// Each room's members that have become ready so far.
-pub(crate) type ReadyMembers = [AtomicU32];
+/// How fast seats are connected.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// When the first one is due.
+    pub(crate) start: Moment,
+    /// How many are due per second after that; infinite if all are due at once.
+    pub(crate) connects_per_s: f64,
+}
 
 /// A running fleet. Dropping it without [`Fleet::leave`] leaves its threads running until the process ends.
 pub struct Fleet {
     plan: Arc<Plan>,
+    rooms: Arc<Rooms>,
     threads: Vec<FleetThread>,
 }
 
@@ -81,15 +115,13 @@ struct FleetThread {
 /// What one thread brings back.
 pub(crate) struct Logbook {
     pub(crate) ledger: Ledger,
-    /// The messages sent to each room by this thread.
-    pub(crate) sent: Vec<u32>,
-    /// The room and the accounting of each connection that was ever ready.
-    pub(crate) receivers: Vec<(usize, Tally)>,
+    /// The room and the accounting of each seat that must have every message and was ever ready.
+    pub(crate) receivers: Vec<(Room, Tally)>,
 }
 
 /// What a fleet has seen in its life.
 pub struct Outcome {
-    /// All counts and latencies.
+    /// All counts and latencies since the last page was turned.
     pub ledger: Ledger,
     /// Messages sent.
     pub sent: u64,
@@ -108,21 +140,21 @@ impl Fleet {
     /// If the kernel refuses a thread or its epoll instance.
     pub fn launch(plan: Plan) -> Result<Self> {
         let plan = Arc::new(plan);
-        let ready: Arc<ReadyMembers> = (0..plan.seating.rooms()).map(|_| AtomicU32::new(0)).collect();
+        let rooms = Arc::new(Rooms::new(plan.seating.rooms()));
         let threads = (0..plan.seating.threads()).map(|number| {
             let (sender, orders) = channel();
             let poll = Poll::new().context("cannot create an epoll instance")?;
             let waker = Waker::new(poll.registry(), crew::WAKE).context("cannot create an eventfd")?;
             let signals = Arc::new(Signals::default());
             let crew =
-                Crew::new(number, Arc::clone(&plan), poll, orders, Arc::clone(&signals), Arc::clone(&ready))?;
+                Crew::new(number, Arc::clone(&plan), poll, orders, Arc::clone(&signals), Arc::clone(&rooms))?;
             let name = format!("fleet-{number}");
             let handle =
                 thread::Builder::new().name(name).spawn(|| crew.run()).context("cannot start a thread")?;
             Ok(FleetThread { orders: sender, waker, signals, handle })
         });
         let threads = threads.collect::<Result<_>>()?;
-        Ok(Self { plan, threads })
+        Ok(Self { plan, rooms, threads })
     }
 
     /// What the run is about.
@@ -135,8 +167,64 @@ impl Fleet {
     /// # Errors
     /// If a thread has ended early.
     pub fn connect(&self) -> Result<()> {
-        let start = Moment::now();
-        self.order(|| Order::Connect(start))
+        let pace = Pace { start: Moment::now(), connects_per_s: self.plan.connects_per_s };
+        self.order(|| Order::Connect(pace))
+    }
+
+    /// Begins to connect all seats that are not connected, all of them due at `start`; only the bound on
+    /// connections on their way holds them back.
+    ///
+    /// # Errors
+    /// If a thread has ended early.
+    pub fn reconnect(&self, start: Moment) -> Result<()> {
+        self.order(|| Order::Connect(Pace { start, connects_per_s: f64::INFINITY }))
+    }
+
+    /// Ends all connections. What is ordered after this finds none.
+    ///
+    /// # Errors
+    /// If a thread has ended early.
+    pub fn drop_all(&self, parting: Parting) -> Result<()> {
+        self.order(|| Order::Drop(parting))
+    }
+
+    /// Begins to cut connections, as `cuts` says.
+    ///
+    /// # Errors
+    /// If a thread has ended early.
+    pub fn cut(&self, cuts: Cuts) -> Result<()> {
+        self.order(|| Order::Cut(cuts))
+    }
+
+    /// Lets visitors come and go, as `visits` says.
+    ///
+    /// # Errors
+    /// If a thread has ended early.
+    pub fn visit(&self, visits: Visits) -> Result<()> {
+        self.order(|| Order::Visit(visits))
+    }
+
+    /// Lets slow members read everything from here on.
+    ///
+    /// # Errors
+    /// If a thread has ended early.
+    pub fn wake_slow(&self) -> Result<()> {
+        self.order(|| Order::WakeSlow)
+    }
+
+    /// Takes what all threads have counted since the last time; they count from zero again. Sequence accounting
+    /// goes on.
+    ///
+    /// # Errors
+    /// If a thread has ended early or hangs.
+    pub fn turn_page(&self) -> Result<Ledger> {
+        let (sender, pages) = channel();
+        self.order(|| Order::TurnPage(sender.clone()))?;
+        let mut all = Ledger::default();
+        for _ in &self.threads {
+            all.merge(&pages.recv_timeout(PAGE_TIMEOUT).context("a fleet thread does not answer")?);
+        }
+        Ok(all)
     }
 
     /// Begins to send the messages of `schedule`.
@@ -152,6 +240,11 @@ impl Fleet {
         self.threads.iter().fold(Totals::default(), |sum, thread| sum.plus(&thread.signals.totals()))
     }
 
+    /// What has happened so far, for a thread that looks at it while the scenario works.
+    pub fn watch(&self) -> Watch {
+        Watch::new(self.threads.iter().map(|thread| Arc::clone(&thread.signals)))
+    }
+
     /// Whether every thread is still at work; one that ended early has failed, and [`Self::leave`] says why.
     pub fn is_afloat(&self) -> bool {
         self.threads.iter().all(|thread| !thread.handle.is_finished())
@@ -162,22 +255,30 @@ impl Fleet {
     /// # Errors
     /// What made a thread end early, if one did.
     pub fn leave(self) -> Result<Outcome> {
+        self.leave_after(&[])
+    }
+
+    /// The same, where others have sent these messages to each room besides.
+    ///
+    /// # Errors
+    /// What made a thread end early, if one did.
+    pub fn leave_after(self, sent_by_others: &[u32]) -> Result<Outcome> {
         // A thread that has gone cannot take the order; joining it says why it went.
         let _ = self.order(|| Order::Leave);
         let mut ledger = Ledger::default();
-        let mut sent = vec![0u32; self.plan.seating.rooms() as usize];
         let mut receivers = Vec::new();
         for thread in self.threads {
             let logbook = thread.handle.join().map_err(|_| anyhow!("a fleet thread panicked"))??;
             ledger.merge(&logbook.ledger);
-            sent.iter_mut().zip(&logbook.sent).for_each(|(sum, sent)| *sum += sent);
             receivers.extend(logbook.receivers);
         }
-        let lost = receivers.iter().map(|(room, tally)| u64::from(tally.lost(sent[*room])));
+        let by_others = |room: Room| sent_by_others.get(room.0 as usize).copied().unwrap_or(0);
+        let sent = |room: Room| self.rooms.sent(room).saturating_add(by_others(room));
+        let lost = receivers.iter().map(|&(room, tally)| u64::from(tally.lost(sent(room))));
         Ok(Outcome {
             ledger,
-            sent: sent.iter().copied().map(u64::from).sum(),
-            expected: receivers.iter().map(|(room, _)| u64::from(sent[*room])).sum(),
+            sent: (0..self.plan.seating.rooms()).map(|room| u64::from(sent(Room(room)))).sum(),
+            expected: receivers.iter().map(|&(room, _)| u64::from(sent(room))).sum(),
             lost: lost.clone().sum(),
             receivers_with_loss: lost.filter(|&lost| lost > 0).count() as u64,
         })

@@ -29,12 +29,28 @@ pub struct Percentiles {
     pub max_ms: f64,
 }
 
+/// A distribution as quantiles from 0 to 1, each with the latency in milliseconds that it was not longer than:
+/// eight points for each further digit of the tail, and the longest as the last. Empty if nothing was recorded.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Curve(pub Vec<(f64, f64)>);
+
+/// Points of a [`Curve`] for each power of ten of the tail.
+const POINTS_PER_DIGIT: u32 = 8;
+
 impl Default for Latency {
     fn default() -> Self {
         Self(
             Histogram::new_with_bounds(1, MICROS_MAX, 3)
                 .expect("1 < MICROS_MAX / 2 and 3 digits are valid bounds"),
         )
+    }
+}
+
+impl Percentiles {
+    /// What 99 of 100 were no longer than; `None` if nothing was recorded.
+    pub fn known_p99_ms(&self) -> Option<f64> {
+        (self.count > 0).then_some(self.p99_ms)
     }
 }
 
@@ -66,6 +82,22 @@ impl Latency {
             max_ms: ms(self.0.max()),
         }
     }
+
+    /// Reads the whole distribution out, as far into the tail as there are latencies to tell.
+    pub fn curve(&self) -> Curve {
+        let count = self.0.len() as f64;
+        // Nine digits, which keeps a line of JSON short.
+        let rounded = |quantile: f64| (quantile * 1e9).round() / 1e9;
+        let point = |quantile: f64| (rounded(quantile), self.0.value_at_quantile(quantile) as f64 / 1000.0);
+        let quantiles = (0..).map(|step| 1.0 - 10f64.powf(-f64::from(step) / f64::from(POINTS_PER_DIGIT)));
+        let mut points: Vec<_> =
+            quantiles.take_while(|quantile| (1.0 - quantile) * count > 1.000_001).map(point).collect();
+        if count > 0.0 {
+            // The longest of n is drawn where the next digit would begin: 1 of 1,000 at 0.999.
+            points.push((rounded(1.0 - 1.0 / count), self.0.max() as f64 / 1000.0));
+        }
+        Curve(points)
+    }
 }
 
 #[cfg(test)]
@@ -83,6 +115,18 @@ mod tests {
         for (found, expected) in [(found.p50_ms, 500.0), (found.p99_ms, 990.0), (found.max_ms, 1000.0)] {
             assert!((found - expected).abs() <= expected / 1000.0, "{found} is not {expected}");
         }
+    }
+
+    #[test]
+    fn a_curve_goes_up_to_the_longest() {
+        let mut latency = Latency::default();
+        (1..=1000).for_each(|ms| latency.record(ms * 1_000_000));
+        let Curve(points) = latency.curve();
+        assert!(points.is_sorted_by(|one, other| one.0 < other.0 && one.1 <= other.1), "{points:?}");
+        let (quantile, longest) = *points.last().unwrap();
+        assert!((quantile - 0.999).abs() < 1e-9 && (longest - 1000.0).abs() <= 1.0, "{points:?}");
+        assert!(points.len() as u32 <= 3 * POINTS_PER_DIGIT + 2, "{}", points.len());
+        assert_eq!(Latency::default().curve(), Curve::default());
     }
 
     #[test]

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::latency::Latency;
-use crate::seating::Room;
-use crate::tally::{Arrival, Tally};
+use crate::tally::Arrival;
 
 /// How many different reasons are kept apart; further ones are counted under [`OTHER`].
 const REASONS_MAX: usize = 32;
@@ -20,12 +19,18 @@ pub struct Ledger {
     pub connect: Latency,
     /// From the moment a message was due until a member had it.
     pub delivery: Latency,
+    /// From the moment a seat was due to come back until its resumed session had everything it had missed.
+    pub replay: Latency,
     /// From the moment a message was due until its sender had the acknowledgement.
     pub ack: Latency,
     /// From the moment a message was due until it was handed to the kernel: the tester's own delay.
     pub lateness: Latency,
-    /// Messages that arrived as the newest of their room.
-    pub newer: u64,
+    /// Messages that arrived for the first time at a member who must have every one.
+    pub delivered: u64,
+    /// Messages that arrived for the first time at somebody who need not have every one.
+    pub visited: u64,
+    /// Messages that were missing between two that somebody had who need not have every one.
+    pub gaps: u64,
     /// Messages that arrived after a later one.
     pub reordered: u64,
     /// Messages that arrived again.
@@ -34,63 +39,59 @@ pub struct Ledger {
     pub misrouted: u64,
     /// Messages that the schedule wanted sent while their sender was gone or stuck.
     pub unsent: u64,
+    /// Sessions that the server resumed.
+    pub resumed: u64,
+    /// Sessions that were to be resumed and that the server began anew.
+    pub unresumed: u64,
+    /// Events that said who is there.
+    pub presence: u64,
     /// Heartbeats answered.
     pub pings: u64,
     /// Bytes read from all sockets.
     pub bytes_read: u64,
     /// Connections that never became ready, by reason.
     pub failures: Reasons,
-    /// Connections that were ready and then lost, by reason.
+    /// Connections of members who must have every message that were ready and then lost, by reason.
     pub drops: Reasons,
+    /// The same of those who need not have every message.
+    pub visitor_drops: Reasons,
     /// Requests that the server refused, by its own words.
     pub refusals: Reasons,
 }
 
 impl Ledger {
-    /// Enters a message for the receiver whose `tally` it is.
-    pub fn enter_message(
-        &mut self,
-        own_room: Room,
-        room: Room,
-        tally: &mut Tally,
-        sequence: u32,
-        nanos: u64,
-    ) {
-        if room != own_room {
-            self.misrouted += 1;
-            return;
-        }
-        match tally.enter(sequence) {
-            Arrival::Newer => self.newer += 1,
+    /// Enters that a message arrived, at somebody who is `visiting` or must have every one.
+    pub const fn enter_arrival(&mut self, arrival: Arrival, visiting: bool) {
+        match arrival {
+            Arrival::Doubled => return self.doubled += 1,
             Arrival::Reordered => self.reordered += 1,
-            Arrival::Doubled => {
-                self.doubled += 1;
-                return;
-            }
+            Arrival::Newer => {}
         }
-        self.delivery.record(nanos);
-    }
-
-    /// The messages that arrived for the first time.
-    pub const fn delivered(&self) -> u64 {
-        self.newer + self.reordered
+        if visiting { self.visited += 1 } else { self.delivered += 1 }
     }
 
     /// Adds all of `other`.
     pub fn merge(&mut self, other: &Self) {
         self.connect.merge(&other.connect);
         self.delivery.merge(&other.delivery);
+        self.replay.merge(&other.replay);
         self.ack.merge(&other.ack);
         self.lateness.merge(&other.lateness);
-        self.newer += other.newer;
+        self.delivered += other.delivered;
+        self.visited += other.visited;
+        self.gaps += other.gaps;
         self.reordered += other.reordered;
         self.doubled += other.doubled;
         self.misrouted += other.misrouted;
         self.unsent += other.unsent;
+        self.resumed += other.resumed;
+        self.unresumed += other.unresumed;
+        self.presence += other.presence;
         self.pings += other.pings;
         self.bytes_read += other.bytes_read;
         self.failures.merge(&other.failures);
         self.drops.merge(&other.drops);
+        self.visitor_drops.merge(&other.visitor_drops);
         self.refusals.merge(&other.refusals);
     }
 }
@@ -115,7 +116,8 @@ impl Reasons {
         &self.0
     }
 
-    fn merge(&mut self, other: &Self) {
+    /// Adds all of `other`.
+    pub fn merge(&mut self, other: &Self) {
         other.0.iter().for_each(|(reason, &count)| self.add(reason, count));
     }
 
@@ -136,13 +138,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_arrival_is_counted_once_and_doubles_have_no_latency() {
-        let (mut ledger, mut tally) = (Ledger::default(), Tally::default());
-        for (room, sequence) in [(1, 0), (1, 2), (1, 1), (1, 1), (9, 3)] {
-            ledger.enter_message(Room(1), Room(room), &mut tally, sequence, 1_000_000);
+    fn every_arrival_is_counted_once_at_members_and_visitors() {
+        let mut ledger = Ledger::default();
+        for (arrival, visiting) in [
+            (Arrival::Newer, false),
+            (Arrival::Reordered, false),
+            (Arrival::Doubled, false),
+            (Arrival::Newer, true),
+            (Arrival::Reordered, true),
+            (Arrival::Doubled, true),
+        ] {
+            ledger.enter_arrival(arrival, visiting);
         }
-        assert_eq!((ledger.newer, ledger.reordered, ledger.doubled, ledger.misrouted), (2, 1, 1, 1));
-        assert_eq!(ledger.delivery.percentiles().count, 3);
+        assert_eq!((ledger.delivered, ledger.visited, ledger.reordered, ledger.doubled), (2, 2, 2, 2));
     }
 
     #[test]

@@ -8,13 +8,36 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use crate::latency::Percentiles;
+pub use fanout::{FanoutReport, FanoutServer};
+pub use idle::{IdleReport, IdleServer};
+
+use crate::latency::{Curve, Percentiles};
 use crate::sampling::Usage;
 
+pub mod churn;
+pub mod comparison;
+pub mod conclusion;
+pub mod fanout;
+pub mod figures;
+pub mod html;
 pub mod human;
+pub mod idle;
+pub mod jitter;
+pub mod machine;
+pub mod page;
+pub mod plot;
+pub mod rest;
+pub mod saturate;
+pub mod sections;
+pub mod slow;
+pub mod staircase;
+pub mod storm;
+pub mod svg;
 
 /// A thread of the tester that is on a CPU for more than this share of the time may be what limits the run.
 pub const BUSY_SHARE_MAX: f64 = 0.85;
+/// If one of 100 messages was sent later than this after it was due, in milliseconds, latencies are the tester's too.
+pub const LATE_P99_MS_MAX: f64 = 5.0;
 
 /// How connecting went.
 #[derive(Clone, Debug, Serialize)]
@@ -31,6 +54,8 @@ pub struct Connections {
     pub ramp_s: f64,
     /// From the moment each was due until it was ready.
     pub connect: Percentiles,
+    /// The same as a whole distribution.
+    pub connect_curve: Curve,
     /// Why connections failed.
     pub failures: BTreeMap<String, u64>,
     /// Why connections were lost.
@@ -44,85 +69,15 @@ pub struct Tester {
     pub threads: u32,
     /// The share of the time that its busiest thread was on a CPU, from 0 to 1.
     pub busiest_thread: f64,
-    /// Whether that was more than [`BUSY_SHARE_MAX`]: the numbers may then be the tester's, not the server's.
+    /// The share of the time that a thread of it was on a CPU or waiting for one, of the thread that was so most.
+    pub hungriest_thread: f64,
+    /// Whether that was more than [`BUSY_SHARE_MAX`], or [`Self::is_late`]: the numbers may then be the tester's, not
+    /// the server's.
     pub client_limited: bool,
+    /// Whether one of 100 messages was sent more than [`LATE_P99_MS_MAX`] after it was due.
+    pub is_late: bool,
     /// Its own resident memory per connection, in bytes.
     pub bytes_per_connection: f64,
-}
-
-/// What `idle` found.
-#[derive(Clone, Debug, Serialize)]
-pub struct IdleReport {
-    /// Always `idle`.
-    pub scenario: &'static str,
-    /// The server's address.
-    pub url: String,
-    /// How connecting went.
-    pub connections: Connections,
-    /// Members per channel; 0 if none was joined.
-    pub joined_per_channel: u32,
-    /// How long connections were held, in seconds.
-    pub hold_s: f64,
-    /// Heartbeats that were answered in the whole run.
-    pub heartbeats: u64,
-    /// What the server used, if its process is known.
-    pub server: Option<IdleServer>,
-    /// What the tester used.
-    pub tester: Tester,
-}
-
-/// What idle connections cost a server.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct IdleServer {
-    /// Resident memory before the first connection, in KiB.
-    pub rss_before_kib: u64,
-    /// Resident memory when all were ready, in KiB.
-    pub rss_ready_kib: u64,
-    /// Resident memory per connection at the end of the hold, above that before, in bytes.
-    pub bytes_per_connection: f64,
-    /// CPU time per connection while connecting, in microseconds.
-    pub connect_cpu_us: f64,
-    /// CPU time per connection and second while holding, in microseconds.
-    pub idle_cpu_us_per_s: f64,
-    /// The use while holding.
-    pub hold: Usage,
-}
-
-/// What `fanout` found.
-#[derive(Clone, Debug, Serialize)]
-pub struct FanoutReport {
-    /// Always `fanout`.
-    pub scenario: &'static str,
-    /// The server's address.
-    pub url: String,
-    /// How connecting went.
-    pub connections: Connections,
-    /// Rooms.
-    pub rooms: u32,
-    /// Members of each room.
-    pub members: u32,
-    /// Messages per second that the schedule asked for.
-    pub rate_per_s: f64,
-    /// Content per message, in bytes.
-    pub payload_bytes: usize,
-    /// From the first message due to the last one received or given up, in seconds.
-    pub seconds: f64,
-    /// What became of the messages.
-    pub messages: Messages,
-    /// Messages received per second, over all members.
-    pub deliveries_per_s: f64,
-    /// From the moment a message was due until a member had it.
-    pub latency: Percentiles,
-    /// From the moment a message was due until its sender had the acknowledgement; count 0 if none was asked for.
-    pub ack: Percentiles,
-    /// From the moment a message was due until the tester had sent it.
-    pub lateness: Percentiles,
-    /// What the server refused, by its code.
-    pub refusals: BTreeMap<String, u64>,
-    /// What the server used, if its process is known.
-    pub server: Option<FanoutServer>,
-    /// What the tester used.
-    pub tester: Tester,
 }
 
 /// What became of the messages.
@@ -148,17 +103,11 @@ pub struct Messages {
     pub misrouted: u64,
 }
 
-/// What deliveries cost a server.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct FanoutServer {
-    /// CPU time per delivery, in microseconds.
-    pub cpu_us_per_delivery: f64,
-    /// The part of it in user mode.
-    pub user_us_per_delivery: f64,
-    /// The part of it in the kernel.
-    pub system_us_per_delivery: f64,
-    /// The use from the first message to the last.
-    pub usage: Usage,
+impl Messages {
+    /// The same with `lost` more deliveries that never were.
+    pub const fn with_lost(self, lost: u64) -> Self {
+        Self { lost: self.lost + lost, ..self }
+    }
 }
 
 impl Tester {
@@ -167,9 +116,18 @@ impl Tester {
         Self {
             threads,
             busiest_thread: usage.busiest_thread,
-            client_limited: usage.busiest_thread > BUSY_SHARE_MAX,
+            hungriest_thread: usage.hungriest_thread,
+            client_limited: usage.hungriest_thread > BUSY_SHARE_MAX,
+            is_late: false,
             bytes_per_connection: bytes_per_connection(rss_before_kib, usage.rss_kib, connections),
         }
+    }
+
+    /// The same tester, which sent its messages this late.
+    pub fn sending(mut self, lateness: &Percentiles) -> Self {
+        self.is_late = lateness.p99_ms > LATE_P99_MS_MAX;
+        self.client_limited |= self.is_late;
+        self
     }
 }
 

@@ -10,13 +10,27 @@ use crate::cli::{ClientArgs, LoadArgs, ServerArgs};
 use crate::clock::Moment;
 use crate::descriptors;
 use crate::dialect::{Channels, MessageForm};
-use crate::fleet::{Fleet, Outcome, Plan, Totals};
+use crate::fleet::{Fleet, Plan, Totals};
+use crate::ledger::Ledger;
 use crate::progress::Progress;
-use crate::report::Connections;
+use crate::report::{Connections, Tester};
 use crate::sampling::Sample;
+use crate::sampling::series::Series;
 use crate::seating::Seating;
-use crate::target::Target;
+use crate::sources::Sources;
+use crate::target::{Target, Transport};
 use crate::token::Identity;
+
+mod accounting;
+pub mod churn;
+pub mod fanout;
+pub mod idle;
+pub mod jitter;
+pub mod rest;
+pub mod saturate;
+mod sending;
+pub mod slow;
+pub mod storm;
 
 /// How often a scenario looks at its fleet.
 pub const LOOK_INTERVAL: Duration = Duration::from_millis(20);
@@ -41,6 +55,16 @@ impl Sight {
     }
 }
 
+/// What every report says beside what its scenario is about.
+pub struct Surroundings {
+    /// How connecting went.
+    pub connections: Connections,
+    /// What the tester used.
+    pub tester: Tester,
+    /// The run over time.
+    pub series: Series,
+}
+
 /// Makes the plan of a run with `seats` connections in rooms of `members`, and room for that many open files.
 ///
 /// # Errors
@@ -52,15 +76,21 @@ pub fn plan(
     members: NonZeroU32,
     load: Option<&LoadArgs>,
 ) -> Result<Plan> {
-    descriptors::reserve(seats)?;
+    let sockets = if server.transport == Transport::Polling { 2 } else { 1 };
+    descriptors::reserve(seats.saturating_mul(sockets))?;
     let run = run_number();
+    let target = Target::new(&server.url, server.dialect, server.transport)?;
     Ok(Plan {
-        target: Target::new(&server.url, run)?,
+        sources: Sources::new(target.address, client.sources, seats, run),
+        target,
         identity: server.secret.clone().map_or(Identity::Claimed, Identity::Signed),
         channels: Channels::new(&format!("{run:x}")),
         seating: Seating::new(seats, members, client.threads()),
         joins: true,
+        resumes: false,
+        slowness: None,
         form: MessageForm {
+            dialect: server.dialect,
             content_bytes: load.map_or(0, |load| load.payload),
             acks: load.is_some_and(|load| load.acks),
             client_ids: load.is_some_and(|load| load.client_ids),
@@ -80,20 +110,26 @@ pub fn connect_all(fleet: Fleet) -> Result<(Fleet, Duration)> {
     let seats = u64::from(plan.seating.seats());
     let ramp = Duration::from_secs_f64(seats as f64 / plan.connects_per_s);
     let latest = ramp + plan.connect_timeout + SETTLE_GRACE;
-    let progress = Progress::begin("connecting", seats);
     let start = Moment::now();
     fleet.connect()?;
-    let settled = wait(&fleet, latest, |totals| {
-        progress.show(totals.settled());
-        totals.settled() >= seats
-    });
-    drop(progress);
+    let settled = settle(&fleet, "connecting", seats, latest);
     let took = Moment::now().since(start);
     if !fleet.is_afloat() || settled.ready == 0 {
         let outcome = fleet.leave()?;
         bail!("none of {seats} connections became ready: {:?}", outcome.ledger.failures.by_name());
     }
     Ok((fleet, took))
+}
+
+/// Waits until `connections` of the whole run so far are ready or have failed, or for `limit` at the longest; returns
+/// what it saw last.
+pub fn settle(fleet: &Fleet, phase: &'static str, connections: u64, limit: Duration) -> Totals {
+    let before = fleet.totals().settled();
+    let progress = Progress::begin(phase, connections.saturating_sub(before));
+    wait(fleet, limit, |totals| {
+        progress.show(totals.settled().saturating_sub(before));
+        totals.settled() >= connections
+    })
 }
 
 /// Looks at the fleet again and again until `done` or for `limit` at the longest; returns what it saw last.
@@ -109,8 +145,7 @@ pub fn wait(fleet: &Fleet, limit: Duration, mut done: impl FnMut(&Totals) -> boo
 }
 
 /// What the report says of the connections.
-pub fn connections(wanted: u32, ramp: Duration, totals: &Totals, outcome: &Outcome) -> Connections {
-    let ledger = &outcome.ledger;
+pub fn connections(wanted: u32, ramp: Duration, totals: &Totals, ledger: &Ledger) -> Connections {
     let failed = u64::from(wanted).saturating_sub(totals.ready);
     Connections {
         wanted: wanted.into(),
@@ -119,6 +154,7 @@ pub fn connections(wanted: u32, ramp: Duration, totals: &Totals, outcome: &Outco
         dropped: totals.dropped,
         ramp_s: ramp.as_secs_f64(),
         connect: ledger.connect.percentiles(),
+        connect_curve: ledger.connect.curve(),
         failures: ledger.failures.by_name().clone(),
         drops: ledger.drops.by_name().clone(),
     }

@@ -50,9 +50,12 @@ impl Seating {
         if left < self.members.get() { left } else { self.members.get() }
     }
 
-    /// The room of `seat`.
+    /// The room of `seat`. Seats beyond the last one are visitors, spread over all rooms.
     pub const fn room(&self, seat: Seat) -> Room {
-        Room(seat.0 / self.members.get())
+        match seat.0.checked_sub(self.seats) {
+            None => Room(seat.0 / self.members.get()),
+            Some(visitor) => Room(if self.seats == 0 { 0 } else { visitor % self.rooms() }),
+        }
     }
 
     /// The thread that holds `seat`.
@@ -104,6 +107,13 @@ mod tests {
                 assert_eq!(seating.thread(seating.sender(room)), room.0 % threads);
             }
         }
+    }
+
+    #[test]
+    fn visitors_are_spread_over_all_rooms() {
+        let seating = seating(10, 4, 1);
+        assert_eq!([9, 10, 11, 12, 13].map(|seat| seating.room(Seat(seat)).0), [2, 0, 1, 2, 0]);
+        assert_eq!(Seating::new(0, NonZeroU32::MIN, NonZeroU32::MIN).room(Seat(3)), Room(0));
     }
 
     #[test]

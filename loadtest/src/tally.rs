@@ -29,6 +29,16 @@ pub enum Arrival {
 }
 
 impl Tally {
+    /// The accounting of somebody whose first message will be `sequence` and who misses nothing before it.
+    pub const fn begun_at(sequence: u32) -> Self {
+        Self { seen: u64::MAX, next: sequence, missing: 0 }
+    }
+
+    /// One above the highest sequence number seen.
+    pub const fn next(&self) -> u32 {
+        self.next
+    }
+
     /// Enters the arrival of `sequence`.
     ///
     /// A number more than [`WINDOW`] below the highest is not remembered: it counts as reordered while
@@ -91,6 +101,14 @@ mod tests {
     fn a_second_arrival_is_a_double_and_hides_no_loss() {
         check(&[0, 0, 2, 2], &[Newer, Doubled, Newer, Doubled], 3, 1);
         check(&[0, 2, 1, 1, 0], &[Newer, Newer, Reordered, Doubled, Doubled], 3, 0);
+    }
+
+    #[test]
+    fn who_came_later_misses_nothing_of_before() {
+        let mut tally = Tally::begun_at(100);
+        let arrivals = [100, 102, 99, 101].map(|sequence| tally.enter(sequence));
+        assert_eq!(arrivals, [Newer, Newer, Doubled, Reordered]);
+        assert_eq!((tally.lost(103), tally.lost(104)), (0, 1));
     }
 
     #[test]

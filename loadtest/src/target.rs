@@ -1,35 +1,45 @@
-//! The server under test: its address, and the local addresses that connections to it start from.
+//! The server under test: its address and what a handshake asks it for.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
 
 use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
 
-use crate::seating::Seat;
+use crate::dialect::Dialect;
 
-/// Connections per loopback source address. A source address has about 28,000 ports towards one server, and
-/// finding a free one gets slow above some 12,000.
-const CONNECTIONS_PER_SOURCE: u32 = 8_000;
+/// How packets travel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Transport {
+    /// Each packet in a WebSocket message
+    #[default]
+    #[value(name = "websocket")]
+    WebSocket,
+    /// In the bodies of HTTP requests and answers (socketio only)
+    Polling,
+}
 
-/// Where a run connects to, and from where.
+/// Where a run connects to, and how.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// The server's address.
     pub address: SocketAddr,
     /// The value of the `Host` header.
     pub host: String,
-    /// The path and query of the WebSocket handshake.
+    /// The path and query of the WebSocket handshake or of a poll.
     pub request: String,
-    /// The second-last byte of the source addresses; different runs use different ones so that the ports a run
-    /// has just closed do not stand in the way of the next.
-    source_net: u8,
+    /// How packets travel.
+    pub transport: Transport,
 }
 
 impl Target {
-    /// Reads `ws://host:port[/path]`; without a path it is `/socket.io/`. `run` picks the source addresses.
+    /// Reads `ws://host:port[/path]`; without a path it is the dialect's usual one.
     ///
     /// # Errors
     /// If the text is no such URL (`wss://` is not supported) or the host has no address.
-    pub fn new(url: &str, run: u32) -> Result<Self> {
+    pub fn new(url: &str, dialect: Dialect, transport: Transport) -> Result<Self> {
+        if transport == Transport::Polling && dialect != Dialect::Chat {
+            bail!("only Socket.IO has a polling transport");
+        }
         let Some(rest) = url.strip_prefix("ws://").or_else(|| url.strip_prefix("http://")) else {
             bail!("the URL must begin with ws:// (TLS is not supported): {url}");
         };
@@ -40,24 +50,13 @@ impl Target {
             (host, 80).to_socket_addrs()
         };
         let address = address.with_context(|| format!("cannot resolve {host}"))?.next();
-        let path = if path.len() <= 1 { "/socket.io/" } else { path };
+        let path = if path.len() <= 1 { dialect.usual_path() } else { path };
         Ok(Self {
             address: address.with_context(|| format!("{host} has no address"))?,
             host: host.to_owned(),
-            request: format!("{path}?EIO=4&transport=websocket"),
-            source_net: (run % 250) as u8 + 1,
+            request: format!("{path}{}", dialect.query(transport)),
+            transport,
         })
-    }
-
-    /// The address that `seat` connects from; `None` leaves it to the kernel, for servers that are not on an
-    /// IPv4 loopback address.
-    pub fn source(&self, seat: Seat) -> Option<SocketAddr> {
-        let IpAddr::V4(server) = self.address.ip() else {
-            return None;
-        };
-        let host = (seat.0 / CONNECTIONS_PER_SOURCE) % 250 + 2;
-        let source = Ipv4Addr::new(127, 0, self.source_net, host as u8);
-        server.is_loopback().then(|| SocketAddr::new(IpAddr::V4(source), 0))
     }
 }
 
@@ -67,20 +66,19 @@ mod tests {
 
     #[test]
     fn a_url_without_path_means_the_stock_one() {
-        let target = Target::new("ws://127.0.0.1:3101", 0).unwrap();
+        let target = Target::new("ws://127.0.0.1:3101", Dialect::Chat, Transport::WebSocket).unwrap();
         assert_eq!(target.address.to_string(), "127.0.0.1:3101");
         assert_eq!(target.host, "127.0.0.1:3101");
         assert_eq!(target.request, "/socket.io/?EIO=4&transport=websocket");
-        let target = Target::new("http://127.0.0.1/own/", 0).unwrap();
+        let target = Target::new("http://127.0.0.1/own/", Dialect::Chat, Transport::WebSocket).unwrap();
         assert_eq!((target.address.port(), target.request.as_str()), (80, "/own/?EIO=4&transport=websocket"));
-        assert!(Target::new("wss://127.0.0.1:1", 0).is_err());
-    }
-
-    #[test]
-    fn many_connections_to_loopback_start_from_several_addresses() {
-        let target = Target::new("ws://127.0.0.1:3101", 4).unwrap();
-        let source = |seat| target.source(Seat(seat)).unwrap().to_string();
-        assert_eq!([source(0), source(7_999), source(8_000)], ["127.0.5.2:0", "127.0.5.2:0", "127.0.5.3:0"]);
-        assert!(Target::new("ws://192.0.2.1:80", 0).unwrap().source(Seat(0)).is_none());
+        assert_eq!(
+            Target::new("ws://127.0.0.1:3101", Dialect::Raw, Transport::WebSocket).unwrap().request,
+            "/"
+        );
+        let target = Target::new("ws://127.0.0.1:3101", Dialect::Chat, Transport::Polling).unwrap();
+        assert_eq!(target.request, "/socket.io/?EIO=4&transport=polling");
+        assert!(Target::new("ws://127.0.0.1:3101", Dialect::Raw, Transport::Polling).is_err());
+        assert!(Target::new("wss://127.0.0.1:1", Dialect::Chat, Transport::WebSocket).is_err());
     }
 }

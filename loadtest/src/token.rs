@@ -22,11 +22,19 @@ pub enum Identity {
 }
 
 impl Identity {
+    /// The token of `seat`, if there is a secret to sign it with.
+    pub fn token(&self, seat: Seat) -> Option<String> {
+        match self {
+            Self::Signed(secret) => Some(mint(secret, seat, SystemTime::now())),
+            Self::Claimed => None,
+        }
+    }
+
     /// The CONNECT packet's auth object for `seat`, as JSON text.
     pub fn auth(&self, seat: Seat) -> String {
-        match self {
-            Self::Signed(secret) => format!(r#"{{"token":"{}"}}"#, mint(secret, seat, SystemTime::now())),
-            Self::Claimed => format!(r#"{{"userId":"lt-{}"}}"#, seat.0),
+        match self.token(seat) {
+            Some(token) => format!(r#"{{"token":"{token}"}}"#),
+            None => format!(r#"{{"userId":"lt-{}"}}"#, seat.0),
         }
     }
 }

@@ -1,44 +1,40 @@
 //! The connect ramp of one thread: which of its seats is to be connected when.
 
+use std::num::NonZeroU32;
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::clock::Moment;
-use crate::fleet::Plan;
-use crate::seating::Seat;
+use crate::fleet::Pace;
+use crate::seating::{Seat, Seating};
 
-/// The seats that one thread still has to connect, in order; seat `s` of the run is due `s / rate` after the start.
+/// The slots that one thread still has to connect, in order; the first seat of the run is due at the start, and seat
+/// `s` is due `s / rate` later.
 pub(super) struct Ramp {
-    start: Moment,
-    connects_per_s: f64,
+    pace: Pace,
     connecting_max: usize,
-    seats: std::vec::IntoIter<Seat>,
+    slots: Range<usize>,
 }
 
 impl Ramp {
-    /// The ramp of `thread` that begins at `start`.
-    pub(super) fn new(plan: &Plan, thread: u32, start: Moment) -> Self {
-        let seats: Vec<_> = plan.seating.on_thread(thread).collect();
-        Self {
-            start,
-            connects_per_s: plan.connects_per_s,
-            connecting_max: plan.connecting_max.get().div_ceil(plan.seating.threads()) as usize,
-            seats: seats.into_iter(),
-        }
+    /// A ramp through `seats` slots, of which at most this thread's part of `connecting_max` are on their way.
+    pub(super) fn new(pace: Pace, seats: usize, connecting_max: NonZeroU32, seating: &Seating) -> Self {
+        let connecting_max = connecting_max.get().div_ceil(seating.threads()) as usize;
+        Self { pace, connecting_max, slots: 0..seats }
     }
 
-    /// The next seat and when it was due, if that is not after `now` and not too many are on their way.
-    pub(super) fn take_due(&mut self, now: Moment, connecting: usize) -> Option<(Seat, Moment)> {
-        let due = self.next_due(connecting)?;
-        if due > now {
-            return None;
-        }
-        self.seats.next().map(|seat| (seat, due))
+    /// The next slot, whatever its time is; `None` after the last and while too many are on their way.
+    pub(super) fn next_slot(&self, connecting: usize) -> Option<usize> {
+        (connecting < self.connecting_max && !self.slots.is_empty()).then_some(self.slots.start)
     }
 
-    /// When the next seat is due; `None` after the last and while too many are on their way.
-    pub(super) fn next_due(&self, connecting: usize) -> Option<Moment> {
-        let seat = self.seats.as_slice().first()?;
-        let offset = Duration::from_secs_f64(f64::from(seat.0) / self.connects_per_s);
-        (connecting < self.connecting_max).then(|| self.start + offset)
+    /// Leaves the next slot behind.
+    pub(super) fn advance(&mut self) {
+        self.slots.next();
+    }
+
+    /// When `seat` is due.
+    pub(super) fn due(&self, seat: Seat) -> Moment {
+        self.pace.start + Duration::from_secs_f64(f64::from(seat.0) / self.pace.connects_per_s)
     }
 }

@@ -1,6 +1,7 @@
 //! What a fleet thread shows of itself while it works: written by the thread alone, read by the scenario.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// One thread's counters on a cache line pair of their own.
 #[derive(Debug, Default)]
@@ -9,10 +10,12 @@ pub(crate) struct Signals {
     ready: AtomicU64,
     failed: AtomicU64,
     dropped: AtomicU64,
+    parted: AtomicU64,
+    unsettled: AtomicU64,
     sent: AtomicU64,
     expected: AtomicU64,
     delivered: AtomicU64,
-    has_published: AtomicBool,
+    published: AtomicU32,
 }
 
 /// What has happened so far.
@@ -24,41 +27,65 @@ pub struct Totals {
     pub failed: u64,
     /// Connections that were ready and have been lost.
     pub dropped: u64,
+    /// Connections that were ready and that the tester has ended.
+    pub parted: u64,
+    /// Seats that are away or on their way, and visitors, at this moment.
+    pub unsettled: u64,
     /// Messages sent.
     pub sent: u64,
     /// Messages that receivers should get for what was sent.
     pub expected: u64,
     /// Messages that receivers got, each counted once.
     pub delivered: u64,
-    /// Threads that have sent their whole share of the schedule.
+    /// Shares of a schedule that were sent to their end, over all schedules and threads.
     pub published: u32,
 }
 
 impl Signals {
-    /// Shows `totals`; `published` above 0 says that the whole share has been sent.
+    /// Shows `totals`.
     pub(crate) fn show(&self, totals: &Totals) {
         self.ready.store(totals.ready, Ordering::Relaxed);
         self.failed.store(totals.failed, Ordering::Relaxed);
         self.dropped.store(totals.dropped, Ordering::Relaxed);
+        self.parted.store(totals.parted, Ordering::Relaxed);
+        self.unsettled.store(totals.unsettled, Ordering::Relaxed);
         self.sent.store(totals.sent, Ordering::Relaxed);
         self.expected.store(totals.expected, Ordering::Relaxed);
         self.delivered.store(totals.delivered, Ordering::Relaxed);
         // Whoever sees this also sees the final `sent` and `expected`.
-        self.has_published.store(totals.published > 0, Ordering::Release);
+        self.published.store(totals.published, Ordering::Release);
     }
 
     /// What the thread showed last.
     pub(crate) fn totals(&self) -> Totals {
-        let published = self.has_published.load(Ordering::Acquire).into();
+        let published = self.published.load(Ordering::Acquire);
         Totals {
             ready: self.ready.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
             dropped: self.dropped.load(Ordering::Relaxed),
+            parted: self.parted.load(Ordering::Relaxed),
+            unsettled: self.unsettled.load(Ordering::Relaxed),
             sent: self.sent.load(Ordering::Relaxed),
             expected: self.expected.load(Ordering::Relaxed),
             delivered: self.delivered.load(Ordering::Relaxed),
             published,
         }
+    }
+}
+
+/// A view of what all threads show, for whoever looks on from another thread.
+#[derive(Clone, Debug, Default)]
+pub struct Watch(Vec<Arc<Signals>>);
+
+impl Watch {
+    /// A view of these.
+    pub(super) fn new(signals: impl Iterator<Item = Arc<Signals>>) -> Self {
+        Self(signals.collect())
+    }
+
+    /// What has happened so far, over all threads.
+    pub fn totals(&self) -> Totals {
+        self.0.iter().fold(Totals::default(), |sum, signals| sum.plus(&signals.totals()))
     }
 }
 
@@ -69,6 +96,8 @@ impl Totals {
             ready: self.ready + other.ready,
             failed: self.failed + other.failed,
             dropped: self.dropped + other.dropped,
+            parted: self.parted + other.parted,
+            unsettled: self.unsettled + other.unsettled,
             sent: self.sent + other.sent,
             expected: self.expected + other.expected,
             delivered: self.delivered + other.delivered,
@@ -78,7 +107,8 @@ impl Totals {
 
     /// Connections that are ready at this moment.
     pub const fn open(&self) -> u64 {
-        self.ready - self.dropped
+        // The three are read one after the other while their threads go on.
+        self.ready.saturating_sub(self.dropped + self.parted)
     }
 
     /// Connections of which it is known how they went.

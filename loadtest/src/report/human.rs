@@ -1,110 +1,14 @@
-//! Reports as lines of text for a terminal.
+//! Lines of text for a terminal that several reports share.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
 use crate::latency::Percentiles;
-use crate::report::{BUSY_SHARE_MAX, Connections, FanoutReport, IdleReport, Tester};
-
-impl Display for IdleReport {
-    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(out, "idle {}", self.url)?;
-        connections(out, &self.connections)?;
-        let joined = match self.joined_per_channel {
-            0 => "no channel joined".to_owned(),
-            members => format!("in channels of {members}"),
-        };
-        line(
-            out,
-            "held",
-            format_args!("{:.1} s, {joined}, {} heartbeats answered", self.hold_s, self.heartbeats),
-        )?;
-        if let Some(server) = &self.server {
-            let (before, ready, end) = (server.rss_before_kib, server.rss_ready_kib, server.hold.rss_kib);
-            line(out, "server memory", format_args!("{:.0} B per connection", server.bytes_per_connection))?;
-            line(out, "", format_args!("{before} KiB before, {ready} KiB ready, {end} KiB at the end"))?;
-            line(
-                out,
-                "server CPU",
-                format_args!("{:.2} us per connection and second", server.idle_cpu_us_per_s),
-            )?;
-            line(out, "", format_args!("{:.1} us per connect", server.connect_cpu_us))?;
-            let hold = &server.hold;
-            line(
-                out,
-                "",
-                format_args!(
-                    "{:.3} s user, {:.3} s system, {} threads",
-                    hold.user_s, hold.system_s, hold.threads
-                ),
-            )?;
-        }
-        tester(out, &self.tester)
-    }
-}
-
-impl Display for FanoutReport {
-    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(out, "fanout {}", self.url)?;
-        connections(out, &self.connections)?;
-        let Self { rooms, members, rate_per_s, payload_bytes, seconds, messages, .. } = self;
-        line(
-            out,
-            "load",
-            format_args!(
-                "{rooms} rooms of {members}, {rate_per_s} messages/s of {payload_bytes} B, {seconds:.1} s"
-            ),
-        )?;
-        line(out, "sent", format_args!("{} messages, {} unsent", messages.sent, messages.unsent))?;
-        line(
-            out,
-            "delivered",
-            format_args!("{} of {}, {:.0}/s", messages.delivered, messages.expected, self.deliveries_per_s),
-        )?;
-        line(
-            out,
-            "accounting",
-            format_args!(
-                "{} lost (by {} members), {} doubled, {} reordered, {} misrouted",
-                messages.lost,
-                messages.members_with_loss,
-                messages.doubled,
-                messages.reordered,
-                messages.misrouted
-            ),
-        )?;
-        reasons(out, "refused", &self.refusals)?;
-        line(out, "latency", Milliseconds(&self.latency))?;
-        if self.ack.count > 0 {
-            line(out, "acknowledgement", Milliseconds(&self.ack))?;
-        }
-        line(out, "sent late by", Milliseconds(&self.lateness))?;
-        if let Some(server) = &self.server {
-            let (user, system) = (server.user_us_per_delivery, server.system_us_per_delivery);
-            let total = server.cpu_us_per_delivery;
-            line(
-                out,
-                "server CPU",
-                format_args!("{total:.2} us per delivery ({user:.2} user, {system:.2} system)"),
-            )?;
-            let (cores, usage) = (server.usage.cores(), &server.usage);
-            line(
-                out,
-                "",
-                format_args!("{cores:.2} cores, busiest thread {:.0} %", 100.0 * usage.busiest_thread),
-            )?;
-            line(
-                out,
-                "server memory",
-                format_args!("{} KiB, peak {} KiB", usage.rss_kib, usage.rss_peak_kib),
-            )?;
-        }
-        tester(out, &self.tester)
-    }
-}
+use crate::report::{BUSY_SHARE_MAX, Connections, FanoutServer, LATE_P99_MS_MAX, Messages, Tester};
+use crate::sampling::Usage;
 
 /// The percentiles on one line.
-struct Milliseconds<'a>(&'a Percentiles);
+pub(super) struct Milliseconds<'a>(pub(super) &'a Percentiles);
 
 impl Display for Milliseconds<'_> {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
@@ -116,7 +20,25 @@ impl Display for Milliseconds<'_> {
     }
 }
 
-fn connections(out: &mut Formatter<'_>, connections: &Connections) -> fmt::Result {
+/// The cores that a server had in use, and how long it was kept from one.
+pub(super) struct Cores<'a>(pub(super) &'a Usage);
+
+impl Display for Cores<'_> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let (cores, busiest) = (self.0.cores(), 100.0 * self.0.busiest_thread);
+        write!(out, "{cores:.2} cores, busiest thread {busiest:.0} %")?;
+        if self.0.is_saturated {
+            write!(out, ", all its cores busy")?;
+        }
+        if self.0.was_kept_waiting() {
+            write!(out, ", KEPT WAITING FOR A CPU {:.0} % of the time", 100.0 * self.0.waiting_share())?;
+        }
+        Ok(())
+    }
+}
+
+/// How connecting went.
+pub(super) fn connections(out: &mut Formatter<'_>, connections: &Connections) -> fmt::Result {
     let Connections { wanted, ready, failed, dropped, ramp_s, .. } = connections;
     line(
         out,
@@ -128,11 +50,37 @@ fn connections(out: &mut Formatter<'_>, connections: &Connections) -> fmt::Resul
     line(out, "connect", Milliseconds(&connections.connect))
 }
 
-fn reasons(out: &mut Formatter<'_>, label: &str, reasons: &BTreeMap<String, u64>) -> fmt::Result {
+/// What became of the messages.
+pub(super) fn messages(out: &mut Formatter<'_>, messages: &Messages) -> fmt::Result {
+    let Messages { sent, unsent, expected, delivered, lost, doubled, reordered, misrouted, .. } = messages;
+    line(out, "sent", format_args!("{sent} messages, {unsent} unsent"))?;
+    line(out, "delivered", format_args!("{delivered} of {expected}"))?;
+    let by = messages.members_with_loss;
+    line(
+        out,
+        "accounting",
+        format_args!(
+            "{lost} lost (by {by} members), {doubled} doubled, {reordered} reordered, {misrouted} misrouted"
+        ),
+    )
+}
+
+/// What deliveries cost the server.
+pub(super) fn delivery_cost(out: &mut Formatter<'_>, server: &FanoutServer) -> fmt::Result {
+    let FanoutServer { cpu_us_per_delivery: total, usage, .. } = server;
+    let (user, system) = (server.user_us_per_delivery, server.system_us_per_delivery);
+    line(out, "server CPU", format_args!("{total:.2} us per delivery ({user:.2} user, {system:.2} system)"))?;
+    line(out, "", Cores(usage))?;
+    line(out, "server memory", format_args!("{} KiB, peak {} KiB", usage.rss_kib, usage.rss_peak_kib))
+}
+
+/// How often each thing happened, a line for each.
+pub(super) fn reasons(out: &mut Formatter<'_>, label: &str, reasons: &BTreeMap<String, u64>) -> fmt::Result {
     reasons.iter().try_for_each(|(reason, count)| line(out, label, format_args!("{count} x {reason}")))
 }
 
-fn tester(out: &mut Formatter<'_>, tester: &Tester) -> fmt::Result {
+/// What the tester itself needed.
+pub(super) fn tester(out: &mut Formatter<'_>, tester: &Tester) -> fmt::Result {
     let busy = 100.0 * tester.busiest_thread;
     let bytes = tester.bytes_per_connection;
     line(
@@ -140,17 +88,25 @@ fn tester(out: &mut Formatter<'_>, tester: &Tester) -> fmt::Result {
         "load tester",
         format_args!("{} threads, busiest {busy:.0} %, {bytes:.0} B per connection", tester.threads),
     )?;
-    if tester.client_limited {
+    if tester.hungriest_thread > BUSY_SHARE_MAX {
         let bound = 100.0 * BUSY_SHARE_MAX;
         line(
             out,
             "",
-            format_args!("LIMITED BY THE TESTER: a thread was busy for more than {bound:.0} % of the time"),
+            format_args!(
+                "LIMITED BY THE TESTER: a thread was busy, or waited for a CPU, over {bound:.0} % of the time"
+            ),
         )?;
+    }
+    if tester.is_late {
+        let late =
+            format_args!("LIMITED BY THE TESTER: 1 of 100 messages was over {LATE_P99_MS_MAX} ms late");
+        line(out, "", late)?;
     }
     Ok(())
 }
 
-fn line(out: &mut Formatter<'_>, label: &str, value: impl Display) -> fmt::Result {
+/// One line: a label and a value.
+pub(super) fn line(out: &mut Formatter<'_>, label: &str, value: impl Display) -> fmt::Result {
     writeln!(out, "  {label:<16} {value}")
 }

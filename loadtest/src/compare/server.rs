@@ -1,18 +1,20 @@
-//! A server under comparison as a child process: started on a free port, ready when `/readyz` says so, ended by
+//! A server under comparison as a child process: started on a free port, ready when it says so, ended by
 //! its process id.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::cli::CompareArgs;
+use crate::cli::ServerArgs;
 use crate::clock::Moment;
 use crate::compare::cpus::{Affinity, while_on};
+use crate::compare::lineup::{Lineup, Peer, SECRET};
+use crate::target::Transport;
 
 /// How long a server may take until it is ready.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
@@ -21,51 +23,35 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a child is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Which server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// This project's.
-    Ours,
-    /// Socket.IO on Node.js.
-    Node,
-}
-
-impl Kind {
-    /// Its name in tables.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Ours => "realtime",
-            Self::Node => "node",
-        }
-    }
-}
-
 /// A running server; it is killed when dropped.
-pub(super) struct Peer {
+pub(super) struct Server {
     child: Child,
     address: SocketAddr,
+    peer: Peer,
 }
 
-impl Peer {
+impl Server {
     /// Starts a server and waits until it is ready.
-    pub(super) fn start(args: &CompareArgs, kind: Kind, affinity: &Affinity, secret: &str) -> Result<Self> {
+    pub(super) fn start(lineup: &Lineup, peer: Peer, affinity: &Affinity) -> Result<Self> {
         let address = free_address()?;
-        let mut command = command(args, kind, address, secret);
+        let mut command = lineup.command(peer, address);
         command.stdin(Stdio::null()).stdout(Stdio::null());
         let spawn = || command.spawn().with_context(|| format!("cannot start {:?}", command.get_program()));
-        let mut peer = Self { child: while_on(affinity.server.as_ref(), spawn)?, address };
-        peer.await_ready()?;
-        Ok(peer)
+        let mut server = Self { child: while_on(affinity.server.as_ref(), spawn)?, address, peer };
+        server.await_ready()?;
+        Ok(server)
     }
 
-    /// Its address for connections.
-    pub(super) fn url(&self) -> String {
-        format!("ws://{}", self.address)
-    }
-
-    /// Its process id.
-    pub(super) fn pid(&self) -> u32 {
-        self.child.id()
+    /// How to reach it, and who connections are to it.
+    pub(super) fn args(&self) -> ServerArgs {
+        ServerArgs {
+            url: format!("ws://{}", self.address),
+            secret: Some(SECRET.to_owned()),
+            insecure: false,
+            dialect: self.peer.dialect(),
+            transport: Transport::WebSocket,
+            server_pid: Some(self.child.id()),
+        }
     }
 
     /// Asks it to end, and kills it if it does not.
@@ -87,7 +73,7 @@ impl Peer {
             if let Some(status) = self.child.try_wait()? {
                 bail!("the server ended before it was ready: {status}");
             }
-            if is_ready(self.address).unwrap_or(false) {
+            if is_ready(self.address, self.peer.ready_path()).unwrap_or(false) {
                 return Ok(());
             }
             sleep(LOOK_INTERVAL);
@@ -96,33 +82,11 @@ impl Peer {
     }
 }
 
-impl Drop for Peer {
+impl Drop for Server {
     fn drop(&mut self) {
         // It has ended already if `stop` went well; then both do nothing.
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-fn command(args: &CompareArgs, kind: Kind, address: SocketAddr, secret: &str) -> Command {
-    let port = address.port().to_string();
-    match kind {
-        Kind::Ours => {
-            let mut command = Command::new(&args.ours);
-            command.env("REALTIME_PORT", port).env("REALTIME_HOST", "127.0.0.1");
-            command.env("REALTIME_JWT_SECRET", secret);
-            command.env("REALTIME_CORES", args.cores.to_string());
-            command.env("REALTIME_WEBSOCKET_MAX_CONNECTIONS", "20000");
-            command.env("REALTIME_RATE_LIMIT_ENABLED", "false");
-            command
-        }
-        Kind::Node => {
-            let mut command = Command::new("node");
-            command.arg("server.mjs").current_dir(&args.node);
-            command.env("PORT", port).env("HOST", "127.0.0.1").env("SECRET", secret);
-            command.env("NODE_ENV", "production");
-            command
-        }
     }
 }
 
@@ -132,11 +96,11 @@ fn free_address() -> Result<SocketAddr> {
     listener.local_addr().context("a bound socket has an address")
 }
 
-/// Whether `GET /readyz` is answered with 200.
-fn is_ready(address: SocketAddr) -> std::io::Result<bool> {
+/// Whether `GET path` is answered with 200.
+fn is_ready(address: SocketAddr, path: &str) -> std::io::Result<bool> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
     stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-    write!(stream, "GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
     let mut status = [0; 12];
     stream.read_exact(&mut status)?;
     Ok(status.ends_with(b" 200"))

@@ -8,10 +8,12 @@ use anyhow::Result;
 use crate::cli::IdleArgs;
 use crate::clock::Moment;
 use crate::fleet::Fleet;
-use crate::objectives::{Objective, all_met};
+use crate::objectives::Objective;
 use crate::progress::Progress;
-use crate::report::{IdleReport, IdleServer, Tester, bytes_per_connection, write_json};
+use crate::report::conclusion::conclude;
+use crate::report::{IdleReport, IdleServer, Tester, bytes_per_connection};
 use crate::sampling::Sample;
+use crate::sampling::sampler::Sampler;
 use crate::scenario::{self, Sight};
 
 /// Runs the scenario and prints its report; true if all objectives were met.
@@ -20,14 +22,10 @@ use crate::scenario::{self, Sight};
 /// If the run could not be made.
 pub fn main(args: &IdleArgs) -> Result<bool> {
     let report = run(args)?;
-    match &args.output.json {
-        Some(file) => write_json(file, &report)?,
-        None => print!("{report}"),
-    }
     let connections = &report.connections;
     let bytes = report.server.map(|server| server.bytes_per_connection);
     let failed = (connections.failed + connections.dropped) as f64;
-    Ok(all_met([
+    let objectives = [
         Objective::new("server memory per connection", " B", args.max_bytes, bytes),
         Objective::new(
             "failed and lost connections",
@@ -35,7 +33,8 @@ pub fn main(args: &IdleArgs) -> Result<bool> {
             args.max_failed.map(|count| count as f64),
             Some(failed),
         ),
-    ]))
+    ];
+    conclude(&args.output, &report, objectives)
 }
 
 /// Connects, holds and measures.
@@ -55,10 +54,14 @@ pub fn run(args: &IdleArgs) -> Result<IdleReport> {
 
     let fleet = Fleet::launch(plan)?;
     let before = Sight::read(args.server.server_pid)?;
+    let sampler = Sampler::begin(args.server.server_pid, fleet.watch())?;
+    sampler.enter_phase("connecting");
     let (fleet, ramp) = scenario::connect_all(fleet)?;
     let ready = Sight::read(args.server.server_pid)?;
+    sampler.enter_phase("holding");
     hold(&fleet, args.hold);
     let end = Sight::read(args.server.server_pid)?;
+    let series = sampler.finish()?;
 
     let totals = fleet.totals();
     let threads = fleet.plan().seating.threads();
@@ -73,7 +76,8 @@ pub fn run(args: &IdleArgs) -> Result<IdleReport> {
         heartbeats: outcome.ledger.pings,
         server: server.map(|((before, ready), end)| cost(before, ready, end, open)),
         tester: Tester::new(threads, &end.own.usage_since(&ready.own), before.own.rss_kib, open),
-        connections: scenario::connections(args.connections.get(), ramp, &totals, &outcome),
+        series,
+        connections: scenario::connections(args.connections.get(), ramp, &totals, &outcome.ledger),
     })
 }
 
