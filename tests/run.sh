@@ -11,7 +11,7 @@ readonly fuzz_seconds=${FUZZ_SECONDS:-5}
 # No step may take longer than this: a test that hangs is a test that fails.
 readonly step_seconds_max=1500
 
-readonly steps=(tools format lint rust fuzz build clients-uring conformance-uring clients-epoll conformance-epoll)
+readonly steps=(tools format lint rust fuzz build clients-uring conformance-uring clients-epoll conformance-epoll comparison)
 
 describe() {
   case $1 in
@@ -22,6 +22,7 @@ describe() {
     fuzz) echo "every parser against mutated input, $fuzz_seconds s each (FUZZ_SECONDS)" ;;
     build) echo "the release binary and the conformance application" ;;
     clients-*) echo "stock clients and a browser against the binary, driver ${1#*-}" ;;
+    comparison) echo "a short comparison with other servers: nothing lost, doubled or out of order" ;;
     conformance-*) echo "the protocol suites against the conformance application, driver ${1#*-}" ;;
   esac
 }
@@ -99,6 +100,13 @@ step_conformance() {
   local suites=(tests/socketio/conformance/*.test.mjs)
   REALTIME_BIN=$release/realtime CONFORMANCE_BIN=$release/examples/conformance \
     tests/socketio/run.sh "$1" "${suites[@]#tests/socketio/}"
+}
+
+# The peers that only need what the other tests need; those that are installed besides take part too.
+step_comparison() {
+  cargo build --locked --release --package realtime --package loadtest
+  loadtest/peers/setup.sh node
+  "$release/realtime-loadtest" compare --short
 }
 
 # The node itself is asked, with as many cores as the suites use: locked memory is charged per ring.

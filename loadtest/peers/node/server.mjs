@@ -3,15 +3,19 @@
 // that a comparison never flatters the other side.
 //
 // Environment: PORT (3101), HOST (127.0.0.1), SECRET (empty: `auth.userId` is believed), RECOVERY (1: Socket.IO's
-// connection state recovery, in memory).
+// connection state recovery, in memory). As one of the processes of cluster.mjs it shares its rooms with the others,
+// and says that it is ready when all WORKERS are.
 
+import cluster from "node:cluster";
 import { createHmac, randomUUID, timingSafeEqual } from "node:crypto";
 import { createServer } from "node:http";
+import { createAdapter } from "@socket.io/cluster-adapter";
 import { Server } from "socket.io";
 
 const port = Number(process.env.PORT ?? 3101);
 const host = process.env.HOST ?? "127.0.0.1";
 const secret = process.env.SECRET ?? "";
+const serverCount = cluster.isWorker ? Number(process.env.WORKERS) : 1;
 const channelBytesMax = 255;
 const contentCharsMax = 10_000;
 
@@ -95,10 +99,11 @@ function handleSend(socket, request, ack) {
   ack?.({ success: true, messageId: id, data: { messageId: id, id, channelId, clientMessageId, timestamp, createdAt } });
 }
 
-const http = createServer((request, response) => {
+const http = createServer(async (request, response) => {
   const known = request.url === "/readyz" || request.url === "/health";
-  response.writeHead(known ? 200 : 404, { "content-type": "application/json" });
-  response.end(known ? '{"status":"healthy"}' : '{"error":"not found"}');
+  const complete = known && (await io.of("/").adapter.serverCount()) === serverCount;
+  response.writeHead(complete ? 200 : known ? 503 : 404, { "content-type": "application/json" });
+  response.end(complete ? '{"status":"healthy"}' : known ? '{"status":"starting"}' : '{"error":"not found"}');
 });
 
 const io = new Server(http, {
@@ -108,6 +113,7 @@ const io = new Server(http, {
   maxHttpBufferSize: 1_000_000,
   perMessageDeflate: false,
   cors: { origin: "*" },
+  ...(cluster.isWorker ? { adapter: createAdapter() } : {}),
   ...(process.env.RECOVERY === "1" ? { connectionStateRecovery: { maxDisconnectionDuration: 120_000 } } : {}),
 });
 
