@@ -1,4 +1,4 @@
-//! Guards one delivery: 1.7 ns to note a message for one of 1,000 members, 3 ns when it is the only one of its turn.
+//! Guards one delivery: 25 instructions (1.9 ns) to note one of 16 messages for one of 1,000 members, 41 alone.
 
 #[path = "setup/channel.rs"]
 mod channel;

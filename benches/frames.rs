@@ -1,4 +1,4 @@
-//! Guards one WebSocket frame: 40 ns to decode a masked 200-byte text, 100 ns to encode a message of that size.
+//! Guards one WebSocket frame: 440 instructions (40 ns) to decode 200 masked bytes, 1,480 (110 ns) to encode them.
 
 #[path = "setup/measure.rs"]
 mod measure;

@@ -1,4 +1,4 @@
-//! Guards one letter between cores: 30 ns through a lane, 80 ns in a stream of them, 20 us to wake a core that sleeps.
+//! Guards a letter between cores: 225 instructions (38 ns) through a lane, 85 ns in a stream, 22 us to sleepers and back.
 
 #[path = "setup/measure.rs"]
 mod measure;

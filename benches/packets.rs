@@ -1,4 +1,4 @@
-//! Guards the reading of one `message:send`: 550 ns from text to request, 130 of them for the check of its JSON.
+//! Guards reading one `message:send`: 6,650 instructions (480 ns) to a request, 2,000 of them to check its JSON.
 
 #[path = "setup/channel.rs"]
 mod channel;

@@ -1,4 +1,4 @@
-//! Guards one publish on its channel's home core: 0.9 us from checked JSON to frame and answer, 1.3 us with an id.
+//! Guards one publish: 11,400 instructions (1.1 us) from checked JSON to frame and answer, 14,200 (1.3 us) with an id.
 
 #[path = "setup/channel.rs"]
 mod channel;

@@ -1,4 +1,4 @@
-//! Guards one HS256 token: 3 us for a good one, which every reconnect costs, and 1.7 us for a forged one.
+//! Guards one HS256 token: 43,800 instructions (3.2 us) for a good one, as every reconnect has, 31,600 for a forged.
 
 #[path = "setup/measure.rs"]
 mod measure;

@@ -4,7 +4,7 @@
 
 use core_shards::limits::RateLimits;
 use core_shards::{
-    CoreId, Event, FrameRef, Identity, Limits, Newcomer, Now, Outputs, Placement, SessionId, Shard,
+    CoreId, Ending, Event, FrameRef, Identity, Limits, Newcomer, Now, Outputs, Placement, SessionId, Shard,
 };
 use protocol::json::{Json, Validator};
 
@@ -28,15 +28,7 @@ impl Channel {
         let join = [r#"["channel:join",{"channelId":"general"}]"#.to_owned()];
         let join = events(&join)[0];
         for slot in 0..member_count {
-            let identity = Identity {
-                user: format!("user-{slot}").into(),
-                session: None,
-                name: Some("Ann Example".into()),
-                roles: Box::new([]),
-                grants: None,
-                expires_at_unix_ms: None,
-            };
-            channel.shard.handle_connect(member(slot), Newcomer::plain(identity), now, &mut channel.out);
+            channel.connect(member(slot), Newcomer::plain(identity(slot)));
             channel.say(slot, &join);
             channel.take(|_, _| {});
         }
@@ -46,7 +38,37 @@ impl Channel {
 
     /// Hands an event of one member to the shard.
     pub(crate) fn say(&mut self, slot: u32, event: &Event<'_>) {
-        self.shard.handle_event(member(slot), event, self.now, &mut self.out);
+        self.say_as(member(slot), event);
+    }
+
+    /// Hands an event of a session to the shard.
+    pub(crate) fn say_as(&mut self, session: SessionId, event: &Event<'_>) {
+        self.shard.handle_event(session, event, self.now, &mut self.out);
+    }
+
+    /// Lets somebody in.
+    pub(crate) fn connect(&mut self, session: SessionId, newcomer: Newcomer) {
+        self.shard.handle_connect(session, newcomer, self.now, &mut self.out);
+    }
+
+    /// Whether somebody was let in and is still there.
+    pub(crate) fn is_connected(&self, session: SessionId) -> bool {
+        self.shard.is_connected(session)
+    }
+
+    /// Tells the shard that a session's connection is gone.
+    pub(crate) fn disconnect(&mut self, session: SessionId, ending: Ending) {
+        self.shard.handle_disconnect(session, ending, self.now, &mut self.out);
+    }
+
+    /// What is to be written, as text: the frames one after the other, each once.
+    pub(crate) fn take_text(&mut self) -> String {
+        let mut frames = Vec::new();
+        self.out.take_deliveries(|frame, _| frames.push(frame));
+        let text: Vec<u8> = frames.into_iter().flat_map(|frame| self.out.bytes(frame)).copied().collect();
+        self.out.take_latency_marks();
+        self.out.clear_frames();
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     /// Takes what is to be written, then forgets it, as the shell does once it is written.
@@ -94,6 +116,19 @@ pub(crate) fn events(packets: &[String]) -> Vec<Event<'_>> {
         .collect()
 }
 
-const fn member(slot: u32) -> SessionId {
+/// The session of the user of that number.
+pub(crate) const fn member(slot: u32) -> SessionId {
     SessionId { slot, generation: 0 }
+}
+
+/// The user of that number, as a token says it.
+pub(crate) fn identity(number: u32) -> Identity {
+    Identity {
+        user: format!("user-{number}").into(),
+        session: None,
+        name: Some("Ann Example".into()),
+        roles: Box::new([]),
+        grants: None,
+        expires_at_unix_ms: None,
+    }
 }
