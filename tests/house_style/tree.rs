@@ -9,7 +9,7 @@ use std::path::Path;
 const FOREIGN_FOLDERS: [&str; 9] =
     [".git", ".cache", ".venv", "__pycache__", "artifacts", "corpus", "coverage", "node_modules", "target"];
 /// Files that tools write.
-const GENERATED_FILES: [&str; 2] = ["Cargo.lock", "package-lock.json"];
+const GENERATED_FILES: [&str; 3] = [".git", "Cargo.lock", "package-lock.json"];
 
 /// One file.
 pub(crate) struct File {

@@ -1,6 +1,7 @@
 //! Clients that do not read cost a bounded amount of memory, and nobody else's time.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
+use std::net::SocketAddr;
 use std::sync::mpsc;
 
 use super::desk;
@@ -62,6 +63,55 @@ fn slow_readers_are_closed_and_others_hear_everything_in_order() {
     let grown_kib = server.resident_kib().saturating_sub(resident_before);
     assert!(grown_kib < 64 * 1024, "{grown_kib} KiB for {SLOW} slow readers");
     drop(slow);
+    server.stop();
+}
+
+/// Sends to everybody in the channel until a session of it is closed as a slow reader.
+fn send_until_closed(server: &Server, sender: &mut WebSocket) {
+    let content = format!("{{\"channelId\":\"busy\",\"content\":\"{}\"}}", "x".repeat(CONTENT_BYTES));
+    let mut number = 0;
+    while server.metric("realtime_closed_total{reason=\"slow_reader\"}") == 0 {
+        for _ in 0..10 {
+            sender.send(&format!("42{number}[\"message:send\",{content}]"));
+            sender.until(&format!("43{number}[{{\"success\":true"));
+            number += 1;
+        }
+    }
+}
+
+/// Connections of a port that nobody has open any more, but whose end the kernel still waits to send.
+fn unsent_ends(server: SocketAddr) -> Vec<String> {
+    const FIN_WAIT_1: &str = "04";
+    let port = format!(":{:04X}", server.port());
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let is_unsent = |line: &&str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        fields[1].ends_with(&port) && fields[3] == FIN_WAIT_1
+    };
+    table.lines().skip(1).filter(is_unsent).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_reader_that_takes_nothing_is_reset_and_the_kernel_keeps_nothing_for_it() {
+    let server = Server::start(1, &[]);
+    let silent = join(&server, "silent");
+    let mut sender = join(&server, "sender");
+    send_until_closed(&server, &mut sender);
+    server.wait_until("it is reset, though it reads nothing", |_| {
+        silent.stream.take_error().unwrap().is_some_and(|error| error.kind() == ErrorKind::ConnectionReset)
+    });
+    assert_eq!(unsent_ends(server.address), [""; 0]);
+    drop(silent);
+    server.stop();
+}
+
+#[test]
+fn a_slow_reader_that_reads_on_in_time_hears_why_it_is_closed() {
+    let server = Server::start(1, &["--ping-interval", "60000"]);
+    let mut slow = join(&server, "slow");
+    let mut sender = join(&server, "sender");
+    send_until_closed(&server, &mut sender);
+    assert_eq!(slow.ended(), Some(1013));
     server.stop();
 }
 
