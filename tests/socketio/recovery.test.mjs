@@ -77,8 +77,10 @@ for (const [way, options] of Object.entries(transports)) {
           for (const content of contents) {
             await bob.send(channelId, content);
             if (content % 30 === 29) {
-              // Between two polls there is nothing to cut.
-              await until('alice is cut off', () => link.cut() && !alice.socket.connected);
+              // Between two polls there is nothing to cut. A client whose WebSocket breaks while it leaves polling for it
+              // (engine.io-client: `upgrading`) neither polls nor closes any more until its ping is overdue.
+              const isSettled = () => !alice.socket.io.engine.upgrading;
+              await until('alice is cut off', () => isSettled() && link.cut() && !alice.socket.connected);
             }
             if (content % 30 === 5) await until('alice is back', () => alice.socket.connected);
           }
