@@ -36,6 +36,12 @@ use resolved::Resolved;
 /// the kernel's side of their sockets, which containers are charged for, too.
 const REMEMBERED_PART: usize = 3;
 
+/// Bytes of one character of a message at most: JSON's `\u0000`.
+const CHAR_BYTES_MAX: usize = 6;
+
+/// So many of the longest messages should find room in the queue of a client that is between two polls.
+const MESSAGES_WAITING_MIN: usize = 4;
+
 /// Everything that can be set and is acted on; what each field means and what it may be is in [`table::SETTINGS`].
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -184,6 +190,15 @@ impl Config {
                 self.max_payload
             ));
         }
+        let waiting_bytes =
+            self.limits.message_chars_max.saturating_mul(CHAR_BYTES_MAX * MESSAGES_WAITING_MIN);
+        if waiting_bytes > self.max_queue_bytes as usize {
+            doubts.push(format!(
+                "REALTIME_MAX_QUEUE_BYTES has no room for {MESSAGES_WAITING_MIN} messages of \
+                 REALTIME_MAX_MESSAGE_LENGTH: who polls may be closed as a slow reader between two polls; write \
+                 {waiting_bytes} or more"
+            ));
+        }
         if self.limits.offline_life_ms > self.limits.history_life_ms {
             doubts.push(
                 "REALTIME_OFFLINE_TTL is longer than REALTIME_HISTORY_TTL: who comes back later is told how much was \
@@ -218,9 +233,9 @@ impl Config {
         &self.shown
     }
 
-    /// Bounds and choices of one of `core_count` shards.
-    pub fn limits(&self, core_count: u16) -> Limits {
-        let memory = match self.memory_bytes() {
+    /// Bounds and choices of one of `core_count` shards of a process that is to fit in `memory_bytes`.
+    pub fn limits(&self, memory_bytes: Option<usize>, core_count: u16) -> Limits {
+        let memory = match memory_bytes {
             Some(bytes) => MemoryBounds::within(bytes / REMEMBERED_PART / usize::from(core_count)),
             None => MemoryBounds::default(),
         };

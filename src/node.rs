@@ -28,8 +28,10 @@ impl Node {
         let core_count = config.cores.unwrap_or_else(cores_allowed);
         let driver = choose_driver(config.io_driver, usize::from(core_count))?;
         let verifier = Arc::new(Verifier::new(config.auth())?);
-        let limits = config.limits(core_count);
-        report(config, &limits, core_count, &driver);
+        let memory_bytes = config.memory_bytes();
+        let limits = config.limits(memory_bytes, core_count);
+        report(config, core_count, &driver);
+        report_memory(config, memory_bytes, &limits, core_count);
         let engine = start_engine(config, limits, core_count, &driver, verifier)
             .map_err(|error| format!("cannot listen on {}: {error}", config.address()))?;
         tracing::info!(address = %engine.address, "ready");
@@ -113,21 +115,20 @@ fn start_permissions(
 }
 
 /// Tells the operator what was decided.
-fn report(config: &Config, limits: &Limits, core_count: u16, driver: &DriverChoice) {
+fn report(config: &Config, core_count: u16, driver: &DriverChoice) {
     tracing::info!(version = VERSION, "realtime starts");
     tracing::info!("{}", config.summary());
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
     tracing::info!(cores = core_count, driver = %driver.driver, reason = driver.reason, "reactors");
-    report_memory(config, limits, core_count);
     if config.is_insecure() {
         tracing::warn!("development mode: anybody who can reach the port can be anyone");
     }
 }
 
 /// Adds up what the node may need, and warns of what does not fit.
-fn report_memory(config: &Config, limits: &Limits, core_count: u16) {
+fn report_memory(config: &Config, memory_bytes: Option<usize>, limits: &Limits, core_count: u16) {
     let bill = |purpose, bytes_max: usize| tracing::info!(bytes_max, purpose, "memory bill");
     for item in limits.memory.bill() {
         bill(item.purpose, item.bytes * usize::from(core_count));
@@ -136,7 +137,7 @@ fn report_memory(config: &Config, limits: &Limits, core_count: u16) {
     bill("sessions that do not read", sessions * config.max_queue_bytes as usize);
     let needed = limits.memory.bytes() * usize::from(core_count) + sessions * SESSION_BYTES;
     bill("all bounds of what is remembered reached, and every session idle", needed);
-    match config.memory_bytes() {
+    match memory_bytes {
         Some(allowed) if allowed < needed => tracing::warn!(
             allowed,
             needed,

@@ -187,6 +187,15 @@ impl ClientArgs {
     }
 }
 
+/// A part of a whole, from 0 to 1.
+pub(crate) fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        Ok(_) => Err("must be from 0 to 1".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 /// A rate that something can be scheduled by.
 pub(crate) fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {

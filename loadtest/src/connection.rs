@@ -15,7 +15,6 @@ use crate::seating::{Room, Seat};
 use crate::speech::{KEY, Speech};
 use crate::target::Transport;
 
-mod answer;
 mod polling;
 pub mod session;
 

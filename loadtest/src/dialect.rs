@@ -201,6 +201,14 @@ fn example() -> (Channels, Due, Mark) {
     (Channels::new("r1"), due, Mark { room: Room(2), sequence: 3, at })
 }
 
+/// What `write` writes.
+#[cfg(test)]
+fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
+    let mut out = Vec::new();
+    write(&mut out);
+    String::from_utf8(out).expect("what is said is text")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

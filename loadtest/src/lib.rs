@@ -5,6 +5,7 @@
 //! server does, the [`tally`] of every receiver says what was lost, doubled or reordered, [`sampling`] reads
 //! what the server used, and the [`report`] is held against the [`objectives`].
 
+mod answer;
 pub mod chance;
 pub mod cli;
 pub mod clock;

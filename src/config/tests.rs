@@ -147,6 +147,8 @@ fn doubtful_values_are_told() {
     check(&[("REALTIME_JWT_SECRET", "short")], "32 random bytes");
     check(&[("REALTIME_JWT_SECRET", "a secret of 32 bytes with a tail \n")], "begins or ends with a blank");
     check(&[("REALTIME_MAX_PAYLOAD", "5000")], "never reached");
+    check(&[("REALTIME_MAX_MESSAGE_LENGTH", "65536")], "write 1572864 or more");
+    check(&[("REALTIME_MAX_QUEUE_BYTES", "239999")], "write 240000 or more");
     check(&[("REALTIME_OFFLINE_TTL", "301")], "how much was missed");
     check(&[("REALTIME_API_KEY", "short")], "16 random bytes");
     check(&[("PLUGIN_INTERNAL_SECRET", "short")], "16 random bytes");

@@ -137,9 +137,7 @@ impl Egress {
             return self.write_bytes(id, link, out.bytes(pending.first), limits, metrics);
         }
         let mut gathered = std::mem::take(&mut self.gathered);
-        for frame in self.ranges(pending) {
-            gathered.extend_from_slice(out.bytes(frame));
-        }
+        self.gather(pending, out, &mut gathered);
         let written = self.write_bytes(id, link, &gathered, limits, metrics);
         gathered.clear();
         gathered.shrink_to(64 * 1024);
@@ -156,6 +154,13 @@ impl Egress {
             Some(node.frame)
         });
         std::iter::once(pending.first).chain(further)
+    }
+
+    /// Appends what is pending for one session to `bytes`.
+    fn gather<M>(&self, pending: Pending, out: &Outputs<M>, bytes: &mut Vec<u8>) {
+        for frame in self.ranges(pending) {
+            bytes.extend_from_slice(out.bytes(frame));
+        }
     }
 
     /// Writes to a session for which nothing waits.

@@ -18,13 +18,12 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::task::{Context, Poll, Waker};
 
+use core_shards::Chunks;
+
 use super::polled::Polled;
 
 /// Events taken from the kernel before the reactor gets its turn.
 const EVENTS_MAX: usize = 256;
-
-/// Places in one page of the table: growing moves no entry and wastes less than a page.
-const PAGE_PLACES: usize = 256;
 
 /// What a socket is registered for from its beginning.
 const READING: u32 = (libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLET) as u32;
@@ -48,7 +47,7 @@ thread_local! {
 #[derive(Default)]
 struct Table {
     epoll: Option<OwnedFd>,
-    pages: Vec<Box<[Entry]>>,
+    entries: Chunks<Entry>,
     free: Vec<u32>,
     /// Those who wait for room: few, so they need no place in each entry.
     writers: Vec<(u32, Waker)>,
@@ -163,18 +162,15 @@ impl Table {
     }
 
     fn entry(&mut self, place: u32) -> &mut Entry {
-        let place = place as usize;
-        &mut self.pages[place / PAGE_PLACES][place % PAGE_PLACES]
+        self.entries.get_mut(place).expect("a registration's place is in the table")
     }
 
     fn take_place(&mut self) -> u32 {
-        if let Some(place) = self.free.pop() {
-            return place;
-        }
-        let first = u32::try_from(self.pages.len() * PAGE_PLACES).expect("descriptors are fewer than 2^32");
-        self.pages.push(std::iter::repeat_with(Entry::default).take(PAGE_PLACES).collect());
-        self.free.extend((first + 1..first + PAGE_PLACES as u32).rev());
-        first
+        self.free.pop().unwrap_or_else(|| {
+            let place = u32::try_from(self.entries.len()).expect("descriptors are fewer than 2^32");
+            self.entries.push(Entry::default());
+            place
+        })
     }
 
     fn give_back(&mut self, place: u32) -> (Option<Waker>, Option<Waker>) {

@@ -37,7 +37,7 @@ impl Volley {
     /// With a ring if the reactor of this thread runs on io_uring.
     pub fn new() -> Self {
         let ring = super::DRIVER.get().and_then(|driver| match driver {
-            Driver::Uring => build_ring().ok(),
+            Driver::Uring => build_ring().inspect_err(warn_of_single_sends).ok(),
             Driver::Epoll => None,
         });
         Self { ring }
@@ -52,13 +52,18 @@ impl Volley {
     ) {
         match &mut self.ring {
             Some(ring) if (VOLLEY_SENDS_MIN..=VOLLEY_SENDS_MAX).contains(&pieces.len()) => {
-                if fire_together(ring, pieces, outcomes).is_err() {
+                if let Err(error) = fire_together(ring, pieces, outcomes) {
+                    warn_of_single_sends(&error);
                     self.ring = None;
                 }
             }
             _ => outcomes.extend(pieces.map(|(socket, bytes)| socket.send(bytes))),
         }
     }
+}
+
+fn warn_of_single_sends(error: &io::Error) {
+    tracing::warn!(%error, "a ring for sends is lost: this core sends one by one from now on");
 }
 
 /// The ring of a volley; the driver's choice tries it, too.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::{ClientArgs, OutputArgs, ServerArgs, positive};
+use crate::cli::{BoundArgs, ClientArgs, OutputArgs, ServerArgs, positive, share};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -65,28 +65,10 @@ pub struct RestArgs {
     /// Objective: server CPU per request, in microseconds, its deliveries included
     #[arg(long, value_name = "US")]
     pub max_cpu_us: Option<f64>,
-    /// Objective: messages that a member or a poller never gets, or that are never accepted
-    #[arg(long, value_name = "COUNT")]
-    pub max_lost: Option<u64>,
-    /// Objective: messages that a member or a poller gets again
-    #[arg(long, value_name = "COUNT")]
-    pub max_doubled: Option<u64>,
-    /// Objective: messages that a member or a poller gets after a later one
-    #[arg(long, value_name = "COUNT")]
-    pub max_reordered: Option<u64>,
-    /// Objective: connections of members that fail or are lost
-    #[arg(long, value_name = "COUNT")]
-    pub max_failed: Option<u64>,
+    /// Objectives that all messages have in common; pollers count as members do.
+    #[command(flatten)]
+    pub bounds: BoundArgs,
     /// Where the report goes.
     #[command(flatten)]
     pub output: OutputArgs,
-}
-
-/// A part of the whole, from 0 to 1.
-fn share(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
-        Ok(_) => Err("must be from 0 to 1".to_owned()),
-        Err(error) => Err(error.to_string()),
-    }
 }

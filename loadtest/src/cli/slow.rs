@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use clap::Args;
 
-use crate::cli::{BoundArgs, ClientArgs, LoadArgs, OutputArgs, ServerArgs};
+use crate::cli::{BoundArgs, ClientArgs, LoadArgs, OutputArgs, ServerArgs, share};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -59,13 +59,4 @@ pub struct SlowArgs {
     /// Where the report goes.
     #[command(flatten)]
     pub output: OutputArgs,
-}
-
-/// A part of a whole.
-fn share(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
-        Ok(_) => Err("must be from 0 to 1".to_owned()),
-        Err(error) => Err(error.to_string()),
-    }
 }

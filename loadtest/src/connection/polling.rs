@@ -1,8 +1,8 @@
 //! Engine.IO by long-polling: a GET that is always on its way and brings packets, and POSTs that take packets, one at a
 //! time. Each of the two has a socket of its own, because a GET may wait for as long as a heartbeat takes.
 
+use crate::answer::AnswerReader;
 use crate::connection::Exchange;
-use crate::connection::answer::AnswerReader;
 use crate::connection::session::Session;
 use crate::speech::{SEPARATOR, Speech};
 

@@ -71,13 +71,7 @@ pub(super) fn hear(line: &str) -> Heard<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dialect::{Dialect, example};
-
-    fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
-        let mut out = Vec::new();
-        write(&mut out);
-        String::from_utf8(out).unwrap()
-    }
+    use crate::dialect::{Dialect, example, text};
 
     #[test]
     fn what_is_said_are_commands_with_ids() {

@@ -118,13 +118,7 @@ fn hear_event(data: &str) -> Heard<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dialect::{Dialect, example};
-
-    fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
-        let mut out = Vec::new();
-        write(&mut out);
-        String::from_utf8(out).unwrap()
-    }
+    use crate::dialect::{Dialect, example, text};
 
     #[test]
     fn what_is_said_is_the_dialect() {

@@ -52,21 +52,21 @@ const STACK_BYTES: usize = 256 * 1024;
 pub fn main(args: &RestArgs) -> Result<bool> {
     let report = run(args)?;
     let failed = report.connections.failed + report.connections.dropped;
-    let count = |what, at_most: Option<u64>, measured: u64| {
-        Objective::new(what, "", at_most.map(|count| count as f64), Some(measured as f64))
-    };
     let cpu_us = report.server.map(|server| server.cpu_us_per_request);
-    let (messages, polled) = (&report.messages, &report.polled);
+    let polled = &report.polled;
+    let everybody = Messages {
+        lost: report.messages.lost + polled.lost,
+        doubled: report.messages.doubled + polled.doubled,
+        reordered: report.messages.reordered + polled.reordered,
+        ..report.messages
+    };
     let objectives = [
         Objective::new(P99_LATENCY, " ms", args.p99_ms, report.latency.known_p99_ms()),
         Objective::new("p99 of answers", " ms", args.answer_p99_ms, report.answer.known_p99_ms()),
         Objective::new("server CPU per request", " us", args.max_cpu_us, cpu_us),
-        count("lost messages", args.max_lost, messages.lost + messages.unsent + polled.lost),
-        count("doubled messages", args.max_doubled, messages.doubled + polled.doubled),
-        count("reordered messages", args.max_reordered, messages.reordered + polled.reordered),
-        count("failed and lost connections", args.max_failed, failed),
     ];
-    conclude(&args.output, &report, objectives)
+    let common = accounting::objectives(&args.bounds, &everybody, failed);
+    conclude(&args.output, &report, objectives.into_iter().chain(common))
 }
 
 /// Connects, posts and measures.

@@ -72,9 +72,7 @@ impl Egress {
         } else {
             let mut bytes = std::mem::take(&mut self.shot_bytes);
             let start = bytes.len();
-            for frame in self.ranges(pending) {
-                bytes.extend_from_slice(out.bytes(frame));
-            }
+            self.gather(pending, out, &mut bytes);
             self.shot_bytes = bytes;
             Piece::Gathered(start..self.shot_bytes.len())
         };

@@ -9,18 +9,27 @@ const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The reader; it owns no heap memory between answers.
 #[derive(Default)]
-pub(super) struct AnswerReader {
+pub(crate) struct AnswerReader {
     /// The head as far as it has come; empty while a body is read.
     head: Vec<u8>,
-    /// The status and what has come of the body.
-    body: Option<Box<(u16, BodyReader, Vec<u8>)>>,
+    /// What the head said, and what has come of the body.
+    body: Option<Box<(Head, BodyReader, Vec<u8>)>>,
+}
+
+/// What counts of a head.
+struct Head {
+    status: u16,
+    framing: Framing,
+    is_kept: bool,
 }
 
 /// One answer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
+    /// Whether the connection is good for another.
+    pub(crate) is_kept: bool,
 }
 
 impl AnswerReader {
@@ -28,7 +37,7 @@ impl AnswerReader {
     ///
     /// # Errors
     /// In words, if this is no HTTP or longer than is read.
-    pub(super) fn feed(&mut self, bytes: &mut &[u8]) -> Result<Option<Answer>, String> {
+    pub(crate) fn feed(&mut self, bytes: &mut &[u8]) -> Result<Option<Answer>, String> {
         if self.body.is_none() && !self.feed_head(bytes)? {
             return Ok(None);
         }
@@ -40,8 +49,8 @@ impl AnswerReader {
             return Ok(None);
         }
         Ok(self.body.take().map(|reading| {
-            let (status, _, body) = *reading;
-            Answer { status, body }
+            let (Head { status, is_kept, .. }, _, body) = *reading;
+            Answer { status, body, is_kept }
         }))
     }
 
@@ -52,10 +61,10 @@ impl AnswerReader {
             self.head.push(byte);
             if self.head.ends_with(b"\r\n\r\n") {
                 let head = std::mem::take(&mut self.head);
-                let (status, framing) = read_head(&head).ok_or("the answer is not HTTP")?;
-                let reader = BodyReader::new(framing, BODY_BYTES_MAX);
+                let head = read_head(&head).ok_or("the answer is not HTTP with a length")?;
+                let reader = BodyReader::new(head.framing, BODY_BYTES_MAX);
                 let reader = reader.map_err(|error| format!("answer's body: {error:?}"))?;
-                self.body = Some(Box::new((status, reader, Vec::new())));
+                self.body = Some(Box::new((head, reader, Vec::new())));
                 return Ok(true);
             }
             if self.head.len() > HEAD_BYTES_MAX {
@@ -66,20 +75,22 @@ impl AnswerReader {
     }
 }
 
-/// The status and how the body is delimited.
-fn read_head(head: &[u8]) -> Option<(u16, Framing)> {
+/// Reads a head; none if it is not HTTP, or does not say where its body ends.
+fn read_head(head: &[u8]) -> Option<Head> {
     let mut lines = std::str::from_utf8(head).ok()?.split("\r\n");
     let (version, status) = lines.next()?.split_once(' ')?;
     let status = status.split(' ').next()?.parse().ok().filter(|_| version.starts_with("HTTP/1."))?;
-    let mut framing = Framing::Length(0);
+    let (mut framing, mut is_kept) = (None, true);
     for (name, value) in lines.filter_map(|line| line.split_once(':')) {
         if name.eq_ignore_ascii_case("content-length") {
-            framing = Framing::Length(value.trim().parse().ok()?);
+            framing = Some(Framing::Length(value.trim().parse().ok()?));
         } else if name.eq_ignore_ascii_case("transfer-encoding") {
-            framing = Framing::Chunked;
+            framing = Some(Framing::Chunked);
+        } else if name.eq_ignore_ascii_case("connection") {
+            is_kept = !value.trim().eq_ignore_ascii_case("close");
         }
     }
-    Some((status, framing))
+    Some(Head { status, framing: framing?, is_kept })
 }
 
 #[cfg(test)]
@@ -91,7 +102,9 @@ mod tests {
         let (mut reader, mut answers) = (AnswerReader::default(), Vec::new());
         let result = loop {
             match reader.feed(&mut bytes) {
-                Ok(Some(Answer { status, body })) => answers.push((status, String::from_utf8(body).unwrap())),
+                Ok(Some(Answer { status, body, .. })) => {
+                    answers.push((status, String::from_utf8(body).unwrap()))
+                }
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error),
             }
@@ -113,8 +126,19 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_says_whether_it_is_the_last() {
+        let is_kept = |connection: &str| {
+            let text = format!("HTTP/1.1 429 No\r\n{connection}Content-Length: 0\r\n\r\n");
+            AnswerReader::default().feed(&mut text.as_bytes()).map(|answer| answer.unwrap().is_kept)
+        };
+        assert_eq!((is_kept(""), is_kept("Connection: keep-alive\r\n")), (Ok(true), Ok(true)));
+        assert_eq!(is_kept("connection:Close\r\n"), Ok(false));
+    }
+
+    #[test]
     fn what_is_not_http_or_too_long_is_refused() {
-        check("nonsense\r\n\r\n", Err("the answer is not HTTP"));
+        check("nonsense\r\n\r\n", Err("the answer is not HTTP with a length"));
+        check("HTTP/1.1 200 OK\r\n\r\n", Err("the answer is not HTTP with a length"));
         check("HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n", Err("answer's body"));
         check(&format!("HTTP/1.1 200 {}", "x".repeat(HEAD_BYTES_MAX)), Err("the answer's head does not end"));
     }
@@ -126,7 +150,11 @@ mod tests {
             let mut reader = AnswerReader::default();
             assert_eq!(reader.feed(&mut &text[..cut]), Ok(None), "cut at {cut}");
             let answer = reader.feed(&mut &text[cut..]);
-            assert_eq!(answer, Ok(Some(Answer { status: 200, body: b"ok".to_vec() })), "cut at {cut}");
+            assert_eq!(
+                answer,
+                Ok(Some(Answer { status: 200, body: b"ok".to_vec(), is_kept: true })),
+                "cut at {cut}"
+            );
         }
     }
 }
