@@ -10,13 +10,18 @@
 use crate::ids::{CoreId, Epoch};
 
 /// One run of a process. Cursors of a former process or of another node have another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RunId(Epoch);
 
 impl RunId {
     /// The run made of 40 random bits.
     pub fn from_random(random: u64) -> Self {
         Self(Epoch::from_random(random))
+    }
+
+    /// Reads the text form.
+    pub fn parse(text: &str) -> Option<Self> {
+        Epoch::parse(text).map(Self)
     }
 
     /// Eight letters and digits.

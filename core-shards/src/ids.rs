@@ -15,6 +15,18 @@ impl CoreId {
     }
 }
 
+/// A part of the channels that a store shared by nodes keeps together: in one order, in one place. The same channels on
+/// every node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Partition(pub u16);
+
+impl Partition {
+    /// The position in tables by partition.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// A session on one core: its slot in that core's table, and how often the slot had been used before.
 ///
 /// Slot 7 in generation 2 and slot 7 in generation 3 are different people; mail to the former is dropped.

@@ -15,17 +15,19 @@ pub mod outputs;
 pub mod placement;
 pub mod publication;
 pub mod shard;
+pub mod store;
 pub mod wheel;
 
 pub use access::{Access, AccessRules, Grants, Question, Verdict};
 pub use chunks::Chunks;
-pub use ids::{ChannelName, CoreId, Epoch, Offset, RoomId, SessionId, UserId};
+pub use ids::{ChannelName, CoreId, Epoch, Offset, Partition, RoomId, SessionId, UserId};
 pub use limits::Limits;
 pub use mail::{Broadcast, Mail, MailClass};
 pub use metrics::ShardMetrics;
 pub use outputs::{FrameRef, Outputs};
 pub use placement::Placement;
 pub use shard::{Ending, Event, Holdings, Identity, Newcomer, Resume, Shard};
+pub use store::{StoreEvent, StoreRequest};
 pub use wheel::Wheel;
 
 /// The time of one turn, read once by the shell and handed to everything in it.

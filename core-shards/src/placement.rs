@@ -6,20 +6,51 @@ use std::hash::Hasher;
 use siphasher::sip::SipHasher13;
 use siphasher::sip128::{Hasher128, SipHasher13 as SipHasher13To128};
 
-use crate::ids::CoreId;
+use crate::ids::{CoreId, Partition};
 
 /// Maps users and channels to cores, and names to hashes for the tables.
 #[derive(Clone, Copy, Debug)]
 pub struct Placement {
     key: (u64, u64),
     core_count: u16,
+    /// Partitions of the store that nodes share; 0 if there is none.
+    partition_count: u16,
 }
 
 impl Placement {
     /// A placement over `core_count` cores (at least one), keyed by two random words.
     pub const fn new(core_count: u16, key: (u64, u64)) -> Self {
         assert!(core_count > 0, "a node has at least one core");
-        Self { key, core_count }
+        Self { key, core_count, partition_count: 0 }
+    }
+
+    /// The same, of a node that shares a store with others: channels are at home where their partition is.
+    #[must_use]
+    pub const fn joined(self, partition_count: u16) -> Self {
+        assert!(partition_count > 0, "a store has at least one partition");
+        Self { partition_count, ..self }
+    }
+
+    /// Whether other nodes share the channels.
+    pub const fn is_joined(&self) -> bool {
+        self.partition_count > 0
+    }
+
+    /// How many partitions the shared store has; 0 without one.
+    pub const fn partition_count(&self) -> u16 {
+        self.partition_count
+    }
+
+    /// The partition of a name, the same on every node; `None` without a shared store.
+    pub fn partition_of(&self, name: &str) -> Option<Partition> {
+        // Without a key: every node must come to the same. Whoever aims many names at one partition loads one core.
+        let hash = || SipHasher13::new().hash(name.as_bytes());
+        self.is_joined().then(|| Partition((hash() % u64::from(self.partition_count)) as u16))
+    }
+
+    /// The core to which the store tells what happens in a partition.
+    pub const fn core_of_partition(&self, partition: Partition) -> CoreId {
+        CoreId(partition.0 % self.core_count)
     }
 
     /// How many cores share the node's users and channels.
@@ -34,8 +65,12 @@ impl Placement {
 
     /// The core that orders a channel.
     ///
-    /// A user's own room is at home where the user is: what is said there reaches all of the user's sessions.
+    /// A user's own room is at home where the user is: what is said there reaches all of the user's sessions. With a
+    /// shared store every channel is at home where its partition is.
     pub fn home_of_channel(&self, channel: &str) -> CoreId {
+        if let Some(partition) = self.partition_of(channel) {
+            return self.core_of_partition(partition);
+        }
         if let Some(user) = channel.strip_prefix("user:") {
             return self.home_of_user(user);
         }

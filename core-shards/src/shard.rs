@@ -22,6 +22,9 @@
 //!   seen, typists, queries       who was there, who types, and what is asked of a channel
 //!
 //! everywhere
+//!   feed                         what the store shared by nodes tells of the channels
+//!   restore                      sessions that another node lost
+//!   elsewhere                    who is there on other nodes, and which nodes live
 //!   table                        entries by name and place
 //!   gathering, tidings           answers of several cores, changes of presence that were heard of
 //!   holdings, levels             what is kept, for tests and for gauges
@@ -36,7 +39,9 @@ mod calls;
 mod channel_presence;
 mod connect;
 mod crowd;
+mod elsewhere;
 mod expiry;
+mod feed;
 mod follow;
 mod gathering;
 mod history;
@@ -59,6 +64,7 @@ mod recovery;
 mod relay;
 mod replay;
 mod requests;
+mod restore;
 mod rights;
 mod rooms;
 mod seen;
@@ -90,6 +96,7 @@ use crate::metrics::ShardMetrics;
 use crate::outputs::Outputs;
 use crate::placement::Placement;
 use crate::publication::Publication;
+use crate::store::{StoreEvent, StoreRequest, Unanswered};
 use crate::wheel::Wheel;
 use calls::Broadcasting;
 use follow::{Followed, Survey, SurveyPart};
@@ -196,6 +203,8 @@ pub struct Shard {
     broadcasts: Gatherings<Broadcasting, u32>,
     access: AccessCache<Errand>,
     questions: Vec<Question>,
+    /// What is wanted of the store that nodes share, in order.
+    store_requests: Vec<StoreRequest>,
     /// Memberships that are to be looked at again once fewer questions are on their way.
     rechecks: VecDeque<(SessionId, ChannelName)>,
     deadlines: Wheel<Deadline>,
@@ -237,6 +246,7 @@ impl Shard {
             broadcasts: Gatherings::default(),
             access: AccessCache::new(limits.memory.answers_max),
             questions: Vec::new(),
+            store_requests: Vec::new(),
             rechecks: VecDeque::new(),
             deadlines: Wheel::new(TICK_MS, now.monotonic_ms()),
             own_mail: VecDeque::new(),
@@ -295,6 +305,37 @@ impl Shard {
     /// A letter from another core.
     pub fn handle_mail(&mut self, from: CoreId, letter: Mail, now: Now, out: &mut Outputs) {
         self.open(from, letter, now, out);
+        self.settle(now, out);
+    }
+
+    /// What is wanted of the store that nodes share, in order. Empty without one.
+    pub fn take_store_requests(&mut self) -> Vec<StoreRequest> {
+        std::mem::take(&mut self.store_requests)
+    }
+
+    /// The store that nodes share tells something.
+    pub fn handle_store(&mut self, event: StoreEvent, now: Now, out: &mut Outputs) {
+        match event {
+            StoreEvent::Up(_)
+            | StoreEvent::Down(_)
+            | StoreEvent::Fed(_)
+            | StoreEvent::Appended { .. }
+            | StoreEvent::Opened(_)
+            | StoreEvent::CaughtUp(_) => self.hear_feed(event, now, out),
+            StoreEvent::Signal(topic, signal) => self.hear_signal(&topic, &signal, now, out),
+            StoreEvent::Taken { ticket, record } => self.restore(ticket, record.as_deref(), now, out),
+            StoreEvent::Leases { was_held, was_any, alive } => {
+                self.hear_leases(was_held, was_any, &alive, now, out);
+            }
+            StoreEvent::Refused(refused) => match refused.request {
+                Unanswered::Append(..) | Unanswered::Open(_) | Unanswered::CatchUp(..) => {
+                    self.hear_refusal(*refused, now, out);
+                }
+                Unanswered::TakeSession(ticket) => self.restore(ticket, None, now, out),
+                // The next look at the leases is due anyway.
+                Unanswered::Renew => {}
+            },
+        }
         self.settle(now, out);
     }
 

@@ -7,5 +7,6 @@ pub mod codes;
 pub mod engine_io;
 pub mod http;
 pub mod json;
+pub mod relay;
 pub mod socket_io;
 pub mod websocket;
