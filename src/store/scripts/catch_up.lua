@@ -63,13 +63,13 @@ for place = 0, (#KEYS - 2) / 2 - 1 do
   local state_key = KEYS[2 * place + 3]
   local known_epoch, known_offset = ARGV[2 * place + 7], tonumber(ARGV[2 * place + 8])
   local state = call('GET', state_key)
-  local of, epoch, offset, time, renewal = '', fresh, 0, 0, 0
+  local of, epoch, offset, time, renewal, kept_number = '', fresh, 0, 0, 0, 0
   if state then
-    of, epoch, offset, time, renewal = unpack('>c8c8I5I6I6', state)
+    of, epoch, offset, time, renewal, kept_number = unpack('>c8c8I5I6I6I5', state)
   end
   if of ~= part then
     epoch = fresh
-    state = pack('>c8c8I5I6I6', part, epoch, offset, time, 0)
+    state = pack('>c8c8I5I6I6I5', part, epoch, offset, time, 0, kept_number)
     call('SET', state_key, state, 'PX', state_life)
   end
   if epoch ~= known_epoch or offset ~= known_offset then

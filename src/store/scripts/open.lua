@@ -15,13 +15,13 @@ if not counter then
 end
 local part = unpack('>c8', counter)
 local state = call('GET', KEYS[2])
-local of, epoch, offset, time, renewal = '', fresh, 0, 0, 0
+local of, epoch, offset, time, renewal, kept_number = '', fresh, 0, 0, 0, 0
 if state then
-  of, epoch, offset, time, renewal = unpack('>c8c8I5I6I6', state)
+  of, epoch, offset, time, renewal, kept_number = unpack('>c8c8I5I6I6I5', state)
 end
 if of ~= part then
   epoch = fresh
-  state = pack('>c8c8I5I6I6', part, epoch, offset, time, 0)
+  state = pack('>c8c8I5I6I6I5', part, epoch, offset, time, 0, kept_number)
   call('SET', KEYS[2], state, 'PX', state_life)
 else
   call('PEXPIRE', KEYS[2], state_life)
