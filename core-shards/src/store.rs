@@ -4,7 +4,7 @@
 //! not watch the clock for it. Events of one partition come in the order in which the store carried things out.
 
 use crate::cursor::RunId;
-use crate::ids::{ChannelName, Epoch, MessageId, Offset, Partition};
+use crate::ids::{ChannelName, Epoch, MessageId, Offset, Partition, UserId};
 
 /// Something that a core wants of the store. Requests are carried out in their order, for one partition.
 #[derive(Debug)]
@@ -24,9 +24,12 @@ pub enum StoreRequest {
     /// Tell something that is not kept. Not answered; lost if the store is away.
     Signal(Topic, Vec<u8>),
     /// Keep what another node needs to take up a session, for as long as the recovery window after this node was last
-    /// heard of. Not answered.
+    /// heard of. Not answered, but refused if it was not done.
+    ///
+    /// A session that another node kept before has that node's name in its id: it is kept for the window after this
+    /// request, which is repeated.
     KeepSession {
-        /// The session's private id, which names this run and this core.
+        /// The session's private id, which names the run and the core where the session began.
         pid: Box<str>,
         /// For whoever takes it.
         record: Vec<u8>,
@@ -42,6 +45,28 @@ pub enum StoreRequest {
         pid: Box<str>,
         /// Comes back with the answer.
         ticket: u64,
+    },
+    /// Keep where a user stopped reading channels, of each the first that is noted, until the life of an absence is over.
+    /// Not answered, but refused if it was not done.
+    NoteAbsences {
+        /// The user.
+        user: UserId,
+        /// Channels, each with what whoever asks is to know.
+        channels: Vec<(ChannelName, Vec<u8>)>,
+    },
+    /// Where did a user stop reading? Answered by [`StoreEvent::Absences`].
+    AskAbsences {
+        /// The user.
+        user: UserId,
+        /// Comes back with the answer.
+        ticket: u64,
+    },
+    /// A user reads a channel again. Not answered.
+    EndAbsence {
+        /// The user.
+        user: UserId,
+        /// The channel.
+        channel: ChannelName,
     },
     /// Say that this node lives, and ask who else does. Answered by [`StoreEvent::Leases`].
     Renew {
@@ -61,7 +86,8 @@ pub struct Append {
     pub partition: Partition,
     /// The publication's id.
     pub id: MessageId,
-    /// Its number among this run's appends to the partition, rising by one. Comes back with the answer.
+    /// Its number among this run's appends to the partition, rising. Comes back with the answer; the store remembers the
+    /// last one that was carried out of each run.
     pub number: u32,
     /// It was handed out to this node's members before.
     pub is_provisional: bool,
@@ -82,8 +108,21 @@ pub struct CatchUp {
     pub ticket: u64,
     /// The number up to which the node has everything that was said to users.
     pub users_after: u64,
-    /// Channels that are open, each with the last offset and the epoch that the node knows.
-    pub channels: Vec<(ChannelName, Epoch, Offset)>,
+    /// Channels that are open.
+    pub channels: Vec<Known>,
+}
+
+/// The position of a channel as a node knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The channel.
+    pub channel: ChannelName,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// Its last offset.
+    pub offset: Offset,
+    /// Its last timestamp, be it of what is kept or not.
+    pub timestamp_ms: u64,
 }
 
 /// Where signals go to.
@@ -132,6 +171,13 @@ pub enum StoreEvent {
         ticket: u64,
         /// What was kept.
         record: Option<Vec<u8>>,
+    },
+    /// Where a user stopped reading.
+    Absences {
+        /// The request's.
+        ticket: u64,
+        /// What was noted, by channel.
+        channels: Vec<(ChannelName, Vec<u8>)>,
     },
     /// Who lives.
     Leases {
@@ -196,6 +242,8 @@ pub struct Opened {
     pub offset: Offset,
     /// Its last timestamp; 0 if there was none.
     pub timestamp_ms: u64,
+    /// The number in the partition of the last of its publications that took an offset; 0 if none is known.
+    pub last_number: u64,
     /// What is kept, in order.
     pub tail: Vec<Stored>,
 }
@@ -209,9 +257,13 @@ pub struct CaughtUp {
     pub ticket: u64,
     /// The partition's head.
     pub head: Head,
+    /// The number of the last append of this run that was carried out; 0 if the store knows of none. Every append of the
+    /// run with a greater one was not.
+    pub appended: u32,
     /// What was said to users since, or `None` if a part of it is kept no more.
     pub users: Option<Vec<Stored>>,
-    /// The channels of the request whose position is another now.
+    /// The channels of the request whose epoch, offset or timestamp is another now. A channel that the store knows
+    /// nothing of, or of a former epoch of the partition, has another epoch from here on.
     pub channels: Vec<Progress>,
 }
 
@@ -224,7 +276,8 @@ pub struct Progress {
     pub epoch: Epoch,
     /// Its last offset.
     pub offset: Offset,
-    /// What is kept of everything after the offset that was known, or everything that is kept if the epoch is another.
+    /// What is kept of everything from the offset that was known on, that one included, so that it can be compared; or
+    /// everything that is kept if the epoch is another or the offset less.
     pub tail: Vec<Stored>,
 }
 
@@ -246,8 +299,14 @@ pub enum Unanswered {
     Open(ChannelName),
     /// [`StoreRequest::CatchUp`]: the partition and the ticket.
     CatchUp(Partition, u64),
+    /// [`StoreRequest::KeepSession`]: the private id.
+    KeepSession(Box<str>),
     /// [`StoreRequest::TakeSession`]: the ticket.
     TakeSession(u64),
+    /// [`StoreRequest::NoteAbsences`]: the user.
+    NoteAbsences(UserId),
+    /// [`StoreRequest::AskAbsences`]: the ticket.
+    AskAbsences(u64),
     /// [`StoreRequest::Renew`].
     Renew,
 }
