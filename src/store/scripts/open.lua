@@ -1,11 +1,11 @@
 -- Tells all that is kept of a channel. Begins the epochs that have not begun, so that what is told holds from now on.
 --
 -- KEYS  the partition's counter, the channel's state and stream
--- ARGV  letters for an epoch that begins here, lives of a state and of a stream in ms, entries and bytes at most
+-- ARGV  letters for an epoch that begins here, life of a state in ms, entries and bytes at most
 --
 -- Answers the counter, the state, and the youngest entries, the youngest first. Forms as in append.lua.
-local fresh, state_life, stream_life = ARGV[1], ARGV[2], ARGV[3]
-local entries_max, bytes_max = tonumber(ARGV[4]), tonumber(ARGV[5])
+local fresh, state_life = ARGV[1], ARGV[2]
+local entries_max, bytes_max = tonumber(ARGV[3]), tonumber(ARGV[4])
 local call, pack, unpack = redis.call, struct.pack, struct.unpack
 
 local counter = call('GET', KEYS[1])
