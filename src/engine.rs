@@ -17,6 +17,7 @@ mod clock;
 pub mod core;
 mod echo;
 mod egress;
+pub mod handle;
 mod heartbeat;
 mod http;
 mod ingest;
@@ -38,5 +39,6 @@ mod upgrade;
 mod websocket;
 
 pub use application::{Application, Incoming, Opening, Payload, Reply, Step};
+pub use handle::CoreHandle;
 pub use postbox::Postbox;
 pub use settings::{Settings, Surface, SurfaceKind};

@@ -120,6 +120,8 @@ pub struct Core<A: Application> {
     pub(super) room: WaitList,
     /// The node goes down: tasks end.
     pub(super) stopping: Latch,
+    /// The last connection has ended: tasks of the application end.
+    pub(super) ended: Rc<Latch>,
     watches: RefCell<Watches>,
     pub(super) task_count: Cell<usize>,
 }
@@ -183,6 +185,7 @@ impl<A: Application> Core<A> {
             share_renewed: WaitList::default(),
             room: WaitList::default(),
             stopping: Latch::default(),
+            ended: Rc::default(),
             watches: RefCell::default(),
             task_count: Cell::new(0),
         }
@@ -373,7 +376,7 @@ impl<A: Application> Guard for TaskCount<A> {
 }
 
 /// Guards a task that its core cannot do without.
-struct Indispensable(CoreId);
+pub(super) struct Indispensable(pub(super) CoreId);
 
 impl Guard for Indispensable {
     fn handle_panic(&self, panic: Box<dyn Any + Send>) {

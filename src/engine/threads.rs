@@ -16,6 +16,7 @@ use core_shards::{CoreId, Now};
 use super::application::Application;
 use super::clock;
 use super::core::{Core, Shared};
+use super::handle::CoreHandle;
 use super::listen;
 use super::mailbox::{Mailbox, Outbox, mailboxes};
 use super::postbox::Postbox;
@@ -153,6 +154,7 @@ async fn serve<A: Application>(
     core.start_background(clock::run_pauses(core.clone(), Yield::new()?));
     core.start_background(clock::run_clock(core.clone()));
     core.start_background(listen::run_listener(core.clone(), Listener::new(listener)?));
+    A::start(&CoreHandle::new(&core));
     let _ = ready.send(());
     stopped.await;
     core.stopping.set();
@@ -171,6 +173,7 @@ async fn wait_for_tasks<A: Application>(core: &Rc<Core<A>>) {
         rt::sleep(Duration::from_millis(5)).await;
     }
     core.turn(|state, _| state.cut_all());
+    core.ended.set();
     rt::sleep(Duration::from_millis(5)).await;
 }
 
