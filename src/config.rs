@@ -85,6 +85,10 @@ pub struct Config {
     pub max_payload: u32,
     /// `REALTIME_MAX_QUEUE_BYTES`.
     pub max_queue_bytes: u32,
+    /// `REALTIME_DRAIN_DELAY`, in seconds.
+    pub drain_delay: u32,
+    /// `REALTIME_DRAIN_SECONDS`, if it is set.
+    pub drain_seconds: Option<u32>,
     /// Who may do what, beside what tokens say.
     pub access: AccessConfig,
     /// Pages for operators.
@@ -136,6 +140,8 @@ impl Config {
             cors_origin: resolved.text("REALTIME_CORS_ORIGIN"),
             max_payload: resolved.number("REALTIME_MAX_PAYLOAD"),
             max_queue_bytes: resolved.number("REALTIME_MAX_QUEUE_BYTES"),
+            drain_delay: resolved.number("REALTIME_DRAIN_DELAY"),
+            drain_seconds: resolved.number_if_set("REALTIME_DRAIN_SECONDS"),
             access: AccessConfig::new(resolved),
             pages: Pages::new(resolved),
             redis,
@@ -270,6 +276,9 @@ impl Config {
             max_payload: self.max_payload,
             queue_bytes_max: self.max_queue_bytes as usize,
             sessions_max: self.max_connections as usize,
+            drain_delay_ms: 1_000 * self.drain_delay,
+            drain_spread_ms: 1_000
+                * self.drain_seconds.unwrap_or(if self.is_insecure() { 0 } else { DRAIN_SECONDS }),
             cors: Cors::from_setting(&self.cors_origin),
             keeps_headers: false,
             handshake_delay_ms: 0,
@@ -311,6 +320,10 @@ impl Config {
 
 /// How long a connection may be without a namespace.
 const CONNECT_TIMEOUT_MS: u32 = 10_000;
+
+/// Over how many seconds a node that goes sends its sessions away, unless in development mode. With the time that their
+/// connections may take to close it stays within the 15 seconds that those who stop containers are asked to grant.
+const DRAIN_SECONDS: u32 = 10;
 
 /// Bytes that a shared secret should have at least (RFC 7518 section 3.2, for HS256).
 const SECRET_BYTES_MIN: usize = 32;

@@ -11,9 +11,11 @@
 
 mod address;
 mod client;
+mod detours;
 mod metrics;
 mod script;
 mod sink;
+mod topology;
 mod trouble;
 
 pub use address::{Address, Host, RedisSettings};

@@ -35,6 +35,20 @@ pub const SETTINGS: &[Setting] = &[
         "Milliseconds that a pong may take; slow mobile links want 20000",
     )
     .or("5000"),
+    Setting::acted(
+        "REALTIME_DRAIN_DELAY",
+        "drain-delay",
+        seconds(0, 3_600),
+        "Seconds that a node that is to go still takes connections, until balancers have learnt that it is not ready",
+    )
+    .or("0"),
+    Setting::acted(
+        "REALTIME_DRAIN_SECONDS",
+        "drain-seconds",
+        seconds(0, 3_600),
+        "Seconds over which a node that goes sends its sessions away; 0 for all at once",
+    )
+    .or_else("10; in development mode 0"),
     // Who comes in
     Setting::acted(
         "REALTIME_JWT_SECRET",
