@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use core_shards::cursor::RunId;
 use core_shards::{Limits, Mail, Placement, Question, Shard, ShardMetrics};
 
 use crate::auth::{SharedVerifier, Verifier};
@@ -10,8 +11,10 @@ use crate::config::Config;
 use crate::engine::Postbox;
 use crate::engine::threads::{Engine, Stopper};
 use crate::permissions::{PermissionSettings, Permissions};
+use crate::redis::StoreMetrics;
 use crate::routes::{Routes, Surroundings, VERSION, hash_of};
 use crate::rt::{DriverChoice, choose_driver};
+use crate::store::{Store, StoreSettings};
 
 /// A running chat node.
 pub struct Node {
@@ -63,6 +66,17 @@ fn start_engine(
     verifier: SharedVerifier,
 ) -> std::io::Result<Engine<ChatNode>> {
     let placement = Placement::new(core_count, (random_u64(), random_u64()));
+    let placement = match &config.redis {
+        Some(redis) => placement.joined(redis.partitions),
+        None => placement,
+    };
+    let run = RunId::from_random(placement.hash("run"));
+    let name = format!("realtime-{}", run.as_str());
+    let store_settings = config.redis.as_ref().map(|redis| StoreSettings::new(redis, &limits, name));
+    let stores: Vec<Arc<StoreMetrics>> = match &store_settings {
+        Some(_) => (0..core_count).map(|_| Arc::default()).collect(),
+        None => Vec::new(),
+    };
     let shards: Vec<Arc<ShardMetrics>> = (0..core_count).map(|_| Arc::default()).collect();
     let doors: Vec<Arc<ChatMetrics>> = (0..core_count).map(|_| Arc::default()).collect();
     let limits = Arc::new(limits);
@@ -84,12 +98,17 @@ fn start_engine(
                 driver,
                 pages: pages.clone(),
                 config_hash,
+                stores: stores.clone(),
             });
+            let store = store_settings
+                .clone()
+                .map(|settings| Store::new(settings, core, placement, run, stores[core.index()].clone()));
             let parts = Parts {
                 verifier: verifier.clone(),
                 routes: Arc::new(routes),
                 permissions: permissions.clone(),
                 limits: limits.clone(),
+                store,
             };
             ChatNode::new(core, placement, shard, parts, door)
         })?;

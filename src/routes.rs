@@ -21,6 +21,7 @@ use crate::config::pages::Pages;
 use crate::engine::core::Shared;
 use crate::engine::metrics::EngineMetrics;
 use crate::permissions::Permissions;
+use crate::redis::StoreMetrics;
 use crate::rt::Driver;
 
 /// The page that shows the node at work; served in development mode only.
@@ -47,6 +48,8 @@ pub struct Surroundings {
     pub pages: Pages,
     /// A number that is the same on nodes with the same settings; see [`hash_of`].
     pub config_hash: u64,
+    /// The counters of each core's way to Redis; empty where nodes do not meet.
+    pub stores: Vec<Arc<StoreMetrics>>,
 }
 
 impl Surroundings {

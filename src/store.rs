@@ -40,6 +40,7 @@ pub type Listener = Box<dyn Fn(Vec<StoreEvent>)>;
 
 /// One core's part in the shared store.
 pub struct Store {
+    core: CoreId,
     client: Client,
     keys: Keys,
     placement: Placement,
@@ -126,6 +127,7 @@ impl Store {
             random: fastrand::Rng::new(),
         };
         Rc::new(Self {
+            core,
             client,
             keys,
             placement,
@@ -140,7 +142,7 @@ impl Store {
     }
 
     /// Connects, and tells `listener` what comes, outside of turns. To be called once, on the core's thread.
-    pub fn start(self: &Rc<Self>, core: CoreId, starter: &Starter, listener: Listener) {
+    pub fn start(self: &Rc<Self>, starter: &Starter, listener: Listener) {
         let _ = self.listener.set(listener);
         for (group, partition) in self.groups() {
             self.client.watch(group, &self.keys.users_topic(partition));
@@ -152,7 +154,7 @@ impl Store {
         let sink: Weak<dyn Sink> = this.clone();
         self.client.start(sink, starter.clone());
         starter(Box::pin(appends::run_flush(self.clone())));
-        starter(Box::pin(records::run_renewal(self.clone(), core)));
+        starter(Box::pin(records::run_renewal(self.clone())));
     }
 
     /// Takes the shard's requests over, in a turn. What can be answered at once is returned.

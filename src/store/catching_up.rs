@@ -3,8 +3,8 @@
 //! The calls see different moments. What the first one saw is what is told: anything after its head comes over the
 //! feed, which is heard already.
 
-use core_shards::store::{CatchUp, CaughtUp, Head, Progress, Stored, StoreTrouble, Unanswered};
 use core_shards::limits::HISTORY_BYTES_MAX;
+use core_shards::store::{CatchUp, CaughtUp, Head, Known, Progress, StoreTrouble, Stored, Unanswered};
 use core_shards::{Epoch, Offset, Partition, StoreEvent};
 use protocol::redis::{List, Reply};
 
@@ -78,7 +78,11 @@ impl Store {
     fn ask_what_followed(&self, state: &mut State, step: Box<CatchingUp>) {
         let partition = step.request.partition;
         let fresh = state.fresh_epoch();
-        let mut keys = vec![self.keys.counter(partition), self.keys.users_stream(partition)];
+        let mut keys = vec![
+            self.keys.counter(partition),
+            self.keys.users_stream(partition),
+            self.keys.progress(partition),
+        ];
         let mut arguments: Vec<Vec<u8>> = vec![fresh.as_str().into()];
         for number in [self.settings.state_life_ms(), HISTORY_BYTES_MAX as u64, CALL_BYTES as u64] {
             arguments.push(number.to_string().into());
@@ -86,11 +90,13 @@ impl Store {
         let users_after = step.answer.is_none().then(|| step.request.users_after.to_string());
         arguments.push(users_after.unwrap_or("-".to_owned()).into());
         arguments.push(USERS_KEPT_MAX.to_string().into());
-        for (channel, epoch, offset) in step.channels() {
-            keys.push(self.keys.state(partition, channel));
-            keys.push(self.keys.stream(partition, channel));
-            arguments.push(epoch.as_str().into());
-            arguments.push(offset.0.to_string().into());
+        arguments.push(self.run.as_str().into());
+        for known in step.channels() {
+            keys.push(self.keys.state(partition, &known.channel));
+            keys.push(self.keys.stream(partition, &known.channel));
+            arguments.push(known.epoch.as_str().into());
+            arguments.push(known.offset.0.to_string().into());
+            arguments.push(known.timestamp_ms.to_string().into());
         }
         let keys: Vec<&[u8]> = keys.iter().map(|key| &**key).collect();
         let arguments: Vec<&[u8]> = arguments.iter().map(|argument| &**argument).collect();
@@ -101,7 +107,7 @@ impl Store {
 
 impl CatchingUp {
     /// The channels of the next call.
-    fn channels(&self) -> &[(core_shards::ChannelName, Epoch, Offset)] {
+    fn channels(&self) -> &[Known] {
         let rest = &self.request.channels[self.next..];
         &rest[..rest.len().min(CALL_CHANNELS_MAX)]
     }
@@ -111,6 +117,7 @@ impl CatchingUp {
         let partition = self.request.partition;
         let mut parts = reply.as_list()?.iter();
         let head = envelope::read_counter(parts.next()?.as_text()?)?;
+        let appended = u32::try_from(parts.next()?.as_integer()?).ok()?;
         let users = match parts.next()? {
             Reply::List(entries) => Some(oldest_first(read_entries(entries, partition)?)),
             _ => None,
@@ -124,6 +131,7 @@ impl CatchingUp {
             partition,
             ticket: self.request.ticket,
             head,
+            appended,
             users,
             channels: Vec::new(),
         });
@@ -133,8 +141,12 @@ impl CatchingUp {
             let known = self.channels().get(place)?;
             let state = envelope::read_state(fields.next()?.as_text()?)?;
             let mut tail = oldest_first(read_entries(fields.next()?.as_list()?, partition)?);
-            let mut progress =
-                Progress { channel: known.0.clone(), epoch: state.epoch, offset: state.offset, tail: Vec::new() };
+            let mut progress = Progress {
+                channel: known.channel.clone(),
+                epoch: state.epoch,
+                offset: state.offset,
+                tail: Vec::new(),
+            };
             if answer.head != head {
                 hold_to(&answer.head, &mut tail, &mut progress, known);
             }
@@ -142,9 +154,7 @@ impl CatchingUp {
             if self.bytes <= BYTES_MAX {
                 progress.tail = tail;
             }
-            if (progress.epoch, progress.offset) != (known.1, known.2) {
-                answer.channels.push(progress);
-            }
+            answer.channels.push(progress);
         }
         self.next += looked_at;
         self.answer = Some(answer);
@@ -153,16 +163,11 @@ impl CatchingUp {
 }
 
 /// Leaves out what came after the first call.
-fn hold_to(
-    head: &Head,
-    tail: &mut Vec<Stored>,
-    progress: &mut Progress,
-    known: &(core_shards::ChannelName, Epoch, Offset),
-) {
+fn hold_to(head: &Head, tail: &mut Vec<Stored>, progress: &mut Progress, known: &Known) {
     let last = tail.len();
     tail.retain(|stored| stored.place.number <= head.number);
     if tail.len() < last {
-        let known_offset = if known.1 == progress.epoch { known.2 } else { Offset(0) };
+        let known_offset = if known.epoch == progress.epoch { known.offset } else { Offset(0) };
         progress.offset = tail.last().map_or(known_offset, |stored| stored.place.offset);
     }
 }

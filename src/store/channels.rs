@@ -9,7 +9,7 @@
 //! Users' own rooms are heard by every node over one topic, so they begin at Asked.
 
 use core_shards::limits::HISTORY_BYTES_MAX;
-use core_shards::store::{Opened, Stored, StoreTrouble, Unanswered};
+use core_shards::store::{Opened, StoreTrouble, Stored, Unanswered};
 use core_shards::{ChannelName, Partition, StoreEvent};
 use protocol::redis::Reply;
 
@@ -54,8 +54,7 @@ impl Store {
     pub(super) fn close(&self, state: &mut State, channel: &ChannelName) -> Option<StoreEvent> {
         let standing = state.channels.remove(channel)?;
         self.unwatch(channel);
-        (standing != Standing::Open)
-            .then(|| refused(Unanswered::Open(channel.clone()), StoreTrouble::Away))
+        (standing != Standing::Open).then(|| refused(Unanswered::Open(channel.clone()), StoreTrouble::Away))
     }
 
     /// A channel's topic is heard.
@@ -106,7 +105,8 @@ impl Store {
         let is_given_up = |channel: &ChannelName, standing: &Standing| {
             *standing == Standing::Subscribing && self.partition_of(channel) == partition
         };
-        let given_up: Vec<_> = state.channels.extract_if(|channel, standing| is_given_up(channel, standing)).collect();
+        let given_up: Vec<_> =
+            state.channels.extract_if(|channel, standing| is_given_up(channel, standing)).collect();
         for (channel, _) in given_up {
             self.unwatch(&channel);
             state.refuse(Unanswered::Open(channel), StoreTrouble::Away);
@@ -128,12 +128,9 @@ impl Store {
             self.keys.state(partition, &channel),
             self.keys.stream(partition, &channel),
         ];
-        let numbers = [
-            self.settings.state_life_ms(),
-            self.settings.history_size_max as u64,
-            HISTORY_BYTES_MAX as u64,
-        ]
-        .map(|number| number.to_string());
+        let numbers =
+            [self.settings.state_life_ms(), self.settings.history_size_max as u64, HISTORY_BYTES_MAX as u64]
+                .map(|number| number.to_string());
         let [state_life, entries_max, bytes_max] = numbers.each_ref().map(|text| text.as_bytes());
         self.ask(
             state,

@@ -17,14 +17,14 @@ use core_shards::store::{Head, Stored, StoredPlace};
 use core_shards::{Epoch, Offset, Partition};
 
 /// Before every signal.
-pub const SIGNAL: u8 = b'S';
+pub(super) const SIGNAL: u8 = b'S';
 
 const PUBLICATION: u8 = b'P';
 const HEAD_BYTES: usize = 33;
 
 /// What is published to a topic.
 #[derive(Debug)]
-pub enum Told<'a> {
+pub(super) enum Told<'a> {
     /// A publication.
     Publication(Stored),
     /// A signal.
@@ -32,7 +32,7 @@ pub enum Told<'a> {
 }
 
 /// What the script for appending puts behind the head.
-pub fn body(channel: &str, payload: &[u8]) -> Vec<u8> {
+pub(super) fn body(channel: &str, payload: &[u8]) -> Vec<u8> {
     let mut body = Vec::with_capacity(2 + channel.len() + payload.len());
     let length = u16::try_from(channel.len()).expect("names of channels are bounded far below 64 KiB");
     body.extend(length.to_be_bytes());
@@ -42,7 +42,7 @@ pub fn body(channel: &str, payload: &[u8]) -> Vec<u8> {
 }
 
 /// Reads what was published to a topic of the partition.
-pub fn read_told(text: &[u8], partition: Partition) -> Option<Told<'_>> {
+pub(super) fn read_told(text: &[u8], partition: Partition) -> Option<Told<'_>> {
     match text.first()? {
         &SIGNAL => Some(Told::Signal(&text[1..])),
         _ => read_stored(text, partition).map(Told::Publication),
@@ -50,7 +50,7 @@ pub fn read_told(text: &[u8], partition: Partition) -> Option<Told<'_>> {
 }
 
 /// Reads a publication of the partition.
-pub fn read_stored(text: &[u8], partition: Partition) -> Option<Stored> {
+pub(super) fn read_stored(text: &[u8], partition: Partition) -> Option<Stored> {
     let (head, body) = text.split_at_checked(HEAD_BYTES)?;
     let place = read_head(head)?;
     let (length, body) = body.split_first_chunk::<2>()?;
@@ -60,14 +60,14 @@ pub fn read_stored(text: &[u8], partition: Partition) -> Option<Stored> {
 }
 
 /// Reads the answer to an append: the place, and the id of the publication that has it if it was known.
-pub fn read_answer(text: &[u8]) -> Option<(StoredPlace, Option<MessageId>)> {
+pub(super) fn read_answer(text: &[u8]) -> Option<(StoredPlace, Option<MessageId>)> {
     let (head, id) = text.split_at_checked(HEAD_BYTES)?;
     let known_as = if id.is_empty() { None } else { Some(read_message_id(id)?) };
     Some((read_head(head)?, known_as))
 }
 
 /// Reads a partition's counter.
-pub fn read_counter(text: &[u8]) -> Option<Head> {
+pub(super) fn read_counter(text: &[u8]) -> Option<Head> {
     let mut reader = Reader(text);
     let head = Head { epoch: reader.epoch()?, number: reader.number::<5>()? };
     reader.0.is_empty().then_some(head)
@@ -75,19 +75,19 @@ pub fn read_counter(text: &[u8]) -> Option<Head> {
 
 /// A channel's state.
 #[derive(Debug, PartialEq, Eq)]
-pub struct State {
+pub(super) struct State {
     /// The channel's epoch.
-    pub epoch: Epoch,
+    pub(super) epoch: Epoch,
     /// Its last offset.
-    pub offset: Offset,
+    pub(super) offset: Offset,
     /// Its last timestamp.
-    pub timestamp_ms: u64,
+    pub(super) timestamp_ms: u64,
     /// The number of its last publication with an offset.
-    pub last_number: u64,
+    pub(super) last_number: u64,
 }
 
 /// Reads a channel's state.
-pub fn read_state(text: &[u8]) -> Option<State> {
+pub(super) fn read_state(text: &[u8]) -> Option<State> {
     let mut reader = Reader(text);
     reader.epoch()?;
     let epoch = reader.epoch()?;
@@ -140,7 +140,10 @@ mod tests {
     fn a_publication_is_read_with_its_place_and_no_piece_of_it_is() {
         let text = [HEAD, &body("gen\u{e4}", b"hello")].concat();
         let stored = read_stored(&text, Partition(3)).unwrap();
-        assert_eq!((&*stored.channel, stored.partition, &*stored.payload), ("gen\u{e4}", Partition(3), &b"hello"[..]));
+        assert_eq!(
+            (&*stored.channel, stored.partition, &*stored.payload),
+            ("gen\u{e4}", Partition(3), &b"hello"[..])
+        );
         let place = stored.place;
         assert_eq!((place.partition_epoch.as_str(), place.epoch.as_str()), ("AAAAAAAA", "BBBBBBBB"));
         assert_eq!((place.number, place.offset, place.timestamp_ms), (258, Offset(7), 1 << 40));

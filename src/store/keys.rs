@@ -5,6 +5,7 @@
 //! ```text
 //! {rt0.2}:g               counter of partition 0                        rt  the prefix, 2  what brings the tag into
 //! {rt0.2}:us              stream of what is said to users                                  the partition's slots
+//! {rt0.2}:o               by run, its last publication that was carried out
 //! {rt0.2}:c:general       a channel's state
 //! {rt0.2}:s:general       its stream
 //! {rt0.2}:d:…             what a publication with this key of idempotency was answered
@@ -21,17 +22,17 @@
 //! {rt0.2}:n:<run>         topic: signals to one node; in partition 0
 //! ```
 
+use core_shards::cursor::RunId;
 use core_shards::store::Topic;
 use core_shards::{CoreId, Partition};
-use core_shards::cursor::RunId;
 use protocol::redis::{SLOT_COUNT, Slot};
 
 /// One name: a key or a topic.
-pub type Key = Vec<u8>;
+pub(super) type Key = Vec<u8>;
 
 /// The names of all partitions.
 #[derive(Clone, Debug)]
-pub struct Keys {
+pub(super) struct Keys {
     tags: Vec<Tag>,
 }
 
@@ -44,7 +45,7 @@ struct Tag {
 
 /// What a topic is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Subject<'a> {
+pub(super) enum Subject<'a> {
     /// A channel.
     Channel(Partition, &'a str),
     /// What is said to users.
@@ -59,82 +60,87 @@ pub enum Subject<'a> {
 
 impl Keys {
     /// The names of so many partitions, with this before each.
-    pub fn new(prefix: &str, partitions: u16) -> Self {
+    pub(super) fn new(prefix: &str, partitions: u16) -> Self {
         Self { tags: (0..partitions).map(|partition| Tag::new(prefix, partition, partitions)).collect() }
     }
 
     /// The slot of a partition.
-    pub fn slot(&self, partition: Partition) -> Slot {
+    pub(super) fn slot(&self, partition: Partition) -> Slot {
         self.tags[partition.index()].slot
     }
 
     /// The partition of things that belong to a core and to no name.
-    pub fn partition_of_core(&self, core: u16) -> Partition {
+    pub(super) fn partition_of_core(&self, core: u16) -> Partition {
         Partition((usize::from(core) % self.tags.len()) as u16)
     }
 
     /// The counter of a partition.
-    pub fn counter(&self, partition: Partition) -> Key {
+    pub(super) fn counter(&self, partition: Partition) -> Key {
         self.name(partition, &["g"])
     }
 
     /// The stream of what is said to users of a partition.
-    pub fn users_stream(&self, partition: Partition) -> Key {
+    pub(super) fn users_stream(&self, partition: Partition) -> Key {
         self.name(partition, &["us"])
     }
 
+    /// By run, the number of its last publication.
+    pub(super) fn progress(&self, partition: Partition) -> Key {
+        self.name(partition, &["o"])
+    }
+
     /// The state of a channel.
-    pub fn state(&self, partition: Partition, channel: &str) -> Key {
+    pub(super) fn state(&self, partition: Partition, channel: &str) -> Key {
         self.name(partition, &["c:", channel])
     }
 
     /// The stream of a channel.
-    pub fn stream(&self, partition: Partition, channel: &str) -> Key {
+    pub(super) fn stream(&self, partition: Partition, channel: &str) -> Key {
         self.name(partition, &["s:", channel])
     }
 
     /// What a publication with this key of idempotency was answered.
-    pub fn receipt(&self, partition: Partition, idempotency: &str) -> Key {
+    pub(super) fn receipt(&self, partition: Partition, idempotency: &str) -> Key {
         self.name(partition, &["d:", idempotency])
     }
 
     /// The absences of a user.
-    pub fn absences(&self, partition: Partition, user: &str) -> Key {
+    pub(super) fn absences(&self, partition: Partition, user: &str) -> Key {
         self.name(partition, &["a:", user])
     }
 
     /// The sessions that began on a core of a run.
-    pub fn sessions(&self, run: &str, core: u16) -> Key {
+    pub(super) fn sessions(&self, run: &str, core: u16) -> Key {
         self.name(self.partition_of_core(core), &["S:", run, ":", &core.to_string()])
     }
 
     /// A session that another node has taken up, by its private id and the core where it began.
-    pub fn session(&self, pid: &str, core: u16) -> Key {
+    pub(super) fn session(&self, pid: &str, core: u16) -> Key {
         self.name(self.partition_of_core(core), &["S:", pid])
     }
 
     /// The nodes that live.
-    pub fn leases(&self) -> Key {
+    pub(super) fn leases(&self) -> Key {
         self.name(Partition(0), &["leases"])
     }
 
     /// The topic of publications to users.
-    pub fn users_topic(&self, partition: Partition) -> Key {
+    pub(super) fn users_topic(&self, partition: Partition) -> Key {
         self.name(partition, &["u"])
     }
 
     /// The topic of a channel.
-    pub fn channel_topic(&self, partition: Partition, channel: &str) -> Key {
+    pub(super) fn channel_topic(&self, partition: Partition, channel: &str) -> Key {
         self.name(partition, &["f:", channel])
     }
 
     /// The topic of a core's canary.
-    pub fn canary_topic(&self, partition: Partition, run: &RunId, core: CoreId) -> Key {
+    pub(super) fn canary_topic(&self, partition: Partition, run: &RunId, core: CoreId) -> Key {
         self.name(partition, &["w:", run.as_str(), ":", &core.0.to_string()])
     }
 
     /// The topic of a signal; `channel_partition` says where channels are.
-    pub fn topic(&self, topic: &Topic, channel_partition: impl Fn(&str) -> Partition) -> (Slot, Key) {
+    pub(super) fn topic(&self, topic: &Topic, channel_partition: impl Fn(&str) -> Partition) -> (Slot, Key) {
         let (partition, name) = match topic {
             Topic::Channel(channel) => {
                 let partition = channel_partition(channel);
@@ -148,7 +154,7 @@ impl Keys {
     }
 
     /// What a topic is about; `None` if it is none of ours.
-    pub fn subject<'a>(&self, topic: &'a [u8]) -> Option<Subject<'a>> {
+    pub(super) fn subject<'a>(&self, topic: &'a [u8]) -> Option<Subject<'a>> {
         let topic = std::str::from_utf8(topic).ok()?;
         let (partition, rest) = self.tags.iter().zip(0..).find_map(|(tag, number)| {
             Some((Partition(number), topic.strip_prefix(tag.text.as_str())?.strip_prefix(':')?))

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use core_shards::cursor::RunId;
 use core_shards::store::{StoreTrouble, Unanswered};
-use core_shards::{ChannelName, CoreId, StoreEvent, UserId};
+use core_shards::{ChannelName, StoreEvent, UserId};
 use protocol::redis::{List, Reply};
 
 use super::settings::LEASE_MS;
@@ -44,7 +44,8 @@ fn core_of(letters: &str) -> Option<u16> {
 }
 
 /// Keeps the sessions of a core on as long as it lives. Wakes by the clock, ends with the core.
-pub(super) async fn run_renewal(store: Rc<Store>, core: CoreId) {
+pub(super) async fn run_renewal(store: Rc<Store>) {
+    let core = store.core;
     let pause = Duration::from_millis(store.renewal_ms());
     let key = store.keys.sessions(store.run.as_str(), core.0);
     let slot = store.keys.slot(store.keys.partition_of_core(core.0));
@@ -101,22 +102,15 @@ impl Store {
         let Some(birthplace) = Birthplace::of(pid) else {
             return Some(StoreEvent::Taken { ticket, record: None });
         };
-        let keys = [
-            self.keys.session(pid, birthplace.core),
-            self.keys.sessions(birthplace.run, birthplace.core),
-        ];
+        let keys =
+            [self.keys.session(pid, birthplace.core), self.keys.sessions(birthplace.run, birthplace.core)];
         let slot = self.keys.slot(self.keys.partition_of_core(birthplace.core));
         let keys = keys.each_ref().map(|key| &key[..]);
         self.ask(state, Question::Take(ticket), slot, &scripts::TAKE, &keys, &[pid.as_bytes()]);
         None
     }
 
-    pub(super) fn note_absences(
-        &self,
-        state: &mut State,
-        user: UserId,
-        channels: &[(ChannelName, Vec<u8>)],
-    ) {
+    pub(super) fn note_absences(&self, state: &mut State, user: UserId, channels: &[(ChannelName, Vec<u8>)]) {
         let partition = self.partition_of(&user);
         let key = self.keys.absences(partition, &user);
         let life = self.settings.absence_life_ms.to_string();

@@ -3,21 +3,21 @@
 use crate::redis::Script;
 
 /// Appends publications of a partition.
-pub static APPEND: Script = Script::new(include_str!("scripts/append.lua"));
+pub(super) static APPEND: Script = Script::new(include_str!("scripts/append.lua"));
 /// Tells all that is kept of a channel.
-pub static OPEN: Script = Script::new(include_str!("scripts/open.lua"));
+pub(super) static OPEN: Script = Script::new(include_str!("scripts/open.lua"));
 /// Tells what followed on channels.
-pub static CATCH_UP: Script = Script::new(include_str!("scripts/catch_up.lua"));
+pub(super) static CATCH_UP: Script = Script::new(include_str!("scripts/catch_up.lua"));
 /// Begins a new epoch of a partition.
-pub static RENOUNCE: Script = Script::new(include_str!("scripts/renounce.lua"));
+pub(super) static RENOUNCE: Script = Script::new(include_str!("scripts/renounce.lua"));
 /// Gives a session to one node.
-pub static TAKE: Script = Script::new(include_str!("scripts/take.lua"));
+pub(super) static TAKE: Script = Script::new(include_str!("scripts/take.lua"));
 /// Renews a lease.
-pub static RENEW: Script = Script::new(include_str!("scripts/renew.lua"));
+pub(super) static RENEW: Script = Script::new(include_str!("scripts/renew.lua"));
 /// Notes absences of a user.
-pub static NOTE_ABSENCES: Script = Script::new(include_str!("scripts/note_absences.lua"));
+pub(super) static NOTE_ABSENCES: Script = Script::new(include_str!("scripts/note_absences.lua"));
 
 /// All of them, for connections to load.
-pub fn all() -> Vec<&'static Script> {
+pub(super) fn all() -> Vec<&'static Script> {
     vec![&APPEND, &OPEN, &CATCH_UP, &RENOUNCE, &TAKE, &RENEW, &NOTE_ABSENCES]
 }

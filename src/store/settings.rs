@@ -37,7 +37,8 @@ impl StoreSettings {
             partitions: config.partitions,
             history_size_max: limits.history_size_max,
             // Lives are renewed when an eighth of them is over, and nothing may end before its time.
-            stream_life_ms: limits.history_life_ms.max(limits.recovery_window_ms).max(STREAM_LIFE_MIN_MS) / 7 * 8,
+            stream_life_ms: limits.history_life_ms.max(limits.recovery_window_ms).max(STREAM_LIFE_MIN_MS) / 7
+                * 8,
             session_life_ms: limits.recovery_window_ms.max(1),
             absence_life_ms: limits.offline_life_ms.max(1),
         }

@@ -37,7 +37,9 @@ impl Sink for Store {
     fn message(&self, topic: &[u8], payload: &[u8]) {
         let Some(subject) = self.keys.subject(topic) else { return };
         let partition = match subject {
-            Subject::Channel(partition, _) | Subject::Users(partition) | Subject::Presence(partition) => partition,
+            Subject::Channel(partition, _) | Subject::Users(partition) | Subject::Presence(partition) => {
+                partition
+            }
             Subject::Everybody | Subject::Node(_) => core_shards::Partition(0),
         };
         let event = match (envelope::read_told(payload, partition), subject) {

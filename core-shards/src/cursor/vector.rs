@@ -171,7 +171,8 @@ fn push_letters(text: &mut String, bits: u32, count: usize) {
 
 fn read_letters(text: &str, count: usize) -> Option<u32> {
     let values = text.bytes().rev().map(|letter| BASE32.iter().position(|known| *known == letter));
-    let bits = values.into_iter().try_fold(0_u32, |bits, value| Some(bits << 5 | u32::try_from(value?).ok()?));
+    let bits =
+        values.into_iter().try_fold(0_u32, |bits, value| Some(bits << 5 | u32::try_from(value?).ok()?));
     bits.filter(|_| text.len() == count)
 }
 
@@ -184,7 +185,8 @@ fn push_base64(text: &mut String, number: u64) {
 }
 
 fn read_base64(text: &str) -> Option<u64> {
-    let is_plain = matches!(text.as_bytes(), [_] | [b'B'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_', ..]);
+    let is_plain =
+        matches!(text.as_bytes(), [_] | [b'B'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_', ..]);
     let value = |digit: u8| match digit {
         b'A'..=b'Z' => Some(digit - b'A'),
         b'a'..=b'z' => Some(digit - b'a' + 26),

@@ -1,10 +1,10 @@
 -- Appends publications of one partition in the order in which they are given, and tells every node.
 --
--- KEYS   the partition's counter, the stream of what is said to users; then for each publication its channel's state
---        and stream and, where it has one, the key of its receipt
+-- KEYS   the partition's counter, the stream of what is said to users, the progress of runs; then for each publication
+--        its channel's state and stream and, where it has one, the key of its receipt
 -- ARGV   letters for an epoch that begins here, entries of a stream, entries of the users' stream, lives of a state, of
---        a stream and of a receipt in ms, the command that publishes; then for each publication its marks, its topic,
---        its body and, where it has a receipt, its id
+--        a stream and of a receipt in ms, the command that publishes, the run, the number of its last publication in
+--        this call; then for each publication its marks, its topic, its body and, where it has a receipt, its id
 -- marks  a sum: 1 it takes an offset and is kept, 2 it has a receipt, 4 it is said to a user
 --
 -- Answers for each publication its head; for one that has a receipt already, the receipt.
@@ -31,7 +31,7 @@ if counter then
 end
 
 local answers = {}
-local key, argument = 3, 8
+local key, argument = 4, 10
 while argument <= #ARGV do
   local marks, topic, body = tonumber(ARGV[argument]), ARGV[argument + 1], ARGV[argument + 2]
   local state_key, stream_key = KEYS[key], KEYS[key + 1]
@@ -94,4 +94,5 @@ while argument <= #ARGV do
   end
 end
 call('SET', KEYS[1], pack('>c8I5', part, number))
+call('HSET', KEYS[3], ARGV[8], ARGV[9])
 return answers
