@@ -15,6 +15,7 @@ mod backlog;
 mod budget;
 mod clock;
 pub mod core;
+pub mod drain;
 mod echo;
 mod egress;
 pub mod handle;

@@ -13,6 +13,7 @@ mod address;
 mod backoff;
 mod canary;
 mod client;
+mod detours;
 mod handshake;
 mod hub;
 mod line;
@@ -23,6 +24,7 @@ mod script;
 mod sink;
 mod tls;
 mod topics;
+mod topology;
 mod trouble;
 
 pub use address::{Host, RedisSettings};

@@ -201,6 +201,16 @@ pub trait Application: Sized + 'static {
     /// Called once a second, so that gauges can be brought up to date that would cost too much otherwise.
     fn measure(&self) {}
 
+    /// Whether something that was accepted has not been done yet: a node that goes waits for it a while.
+    fn owes(&self) -> bool {
+        false
+    }
+
+    /// The core ends: the last call but for [`handle_time`](Self::handle_time) and mail.
+    fn handle_shutdown(&mut self, now: Now, out: &mut Outputs<Self::Mail>) {
+        let _ = (now, out);
+    }
+
     /// How many bytes the body of an HTTP request to a path that is none of the surfaces may have, asked before it is read. More than the engine's
     /// `max_payload` are never taken.
     ///
