@@ -262,6 +262,7 @@ impl Config {
     /// Settings of the engine.
     pub fn engine(&self) -> Settings {
         Settings {
+            node: None,
             surfaces: vec![Surface { path: "/socket.io/", kind: SurfaceKind::SocketIo }],
             ping_interval_ms: self.ping_interval,
             ping_timeout_ms: self.ping_timeout,
