@@ -7,6 +7,7 @@ pub mod command_line;
 mod limits;
 pub mod pages;
 mod readers;
+pub mod redis;
 pub mod report;
 pub mod resolved;
 pub mod rule;
@@ -30,6 +31,7 @@ use crate::permissions::PermissionSettings;
 use crate::rt::DriverPreference;
 use access::AccessConfig;
 use pages::Pages;
+use redis::RedisConfig;
 use resolved::Resolved;
 
 /// Which part of its memory a node spends on what it remembers: a third. The rest is for sessions, what waits for them, and
@@ -91,6 +93,8 @@ pub struct Config {
     pub access: AccessConfig,
     /// Pages for operators.
     pub pages: Pages,
+    /// The Redis over which nodes meet, if they do.
+    pub redis: Option<RedisConfig>,
     /// `REALTIME_LOG_LEVEL`: a level or a filter that tracing takes.
     pub log_level: String,
     /// `REALTIME_FAULT_INJECTION`.
@@ -111,6 +115,7 @@ impl Config {
         if !resolved.problems().is_empty() {
             return Err(resolved.problems().to_vec());
         }
+        let redis = RedisConfig::new(resolved).map_err(|problem| vec![problem])?;
         let mut config = Self {
             port: resolved.number("REALTIME_PORT"),
             host: resolved.address("REALTIME_HOST"),
@@ -139,6 +144,7 @@ impl Config {
             drain_seconds: resolved.number_if_set("REALTIME_DRAIN_SECONDS"),
             access: AccessConfig::new(resolved),
             pages: Pages::new(resolved),
+            redis,
             log_level: resolved.text("REALTIME_LOG_LEVEL"),
             fault_injection: resolved.switch("REALTIME_FAULT_INJECTION"),
             limits: limits::limits(resolved),
@@ -146,6 +152,7 @@ impl Config {
             warnings: resolved.warnings().to_vec(),
         };
         config.warnings.extend(config.doubts());
+        config.warnings.extend(RedisConfig::doubt(resolved));
         Ok(config)
     }
 
@@ -287,12 +294,13 @@ impl Config {
         let auth = if self.is_insecure() { "insecure: identities are believed" } else { "tokens" };
         let limits = &self.limits;
         let webhook = self.permissions().map_or("none".to_owned(), |webhook| rule::masked_url(&webhook.url));
+        let redis = self.redis.as_ref().map_or("none".to_owned(), RedisConfig::shown);
         let mut text = String::new();
         let _ = write!(
             text,
             "listen {}, auth {auth}, secret {secret}, algorithm {:?}, sessions at most {}, ping {} + {} ms, \
              payload at most {} bytes, content at most {} characters, channels per session {}, cors {}, \
-             history {} messages for {} s, recovery {} ms, webhook {}",
+             history {} messages for {} s, recovery {} ms, webhook {}, redis {redis}",
             self.address(),
             self.jwt_algorithm,
             self.max_connections,

@@ -12,6 +12,7 @@ use protocol::json::Json;
 use protocol::relay::forward::Forwarding;
 use protocol::socket_io::Kind;
 
+use super::handle::CoreHandle;
 use super::settings::STRANGER_BODY_BYTES_MAX;
 #[cfg(doc)]
 use super::settings::USER_AGENT_BYTES_MAX;
@@ -108,7 +109,7 @@ pub struct NotAdmitted {
     pub body: Cow<'static, str>,
 }
 
-/// One core's share of an application. All methods run inside a turn and return at once.
+/// One core's share of an application. All methods but `start` run inside a turn, and all return at once.
 pub trait Application: Sized + 'static {
     /// What its cores write to each other.
     type Mail: Send + 'static;
@@ -117,6 +118,13 @@ pub trait Application: Sized + 'static {
 
     /// Which lane a letter travels in.
     fn class(letter: &Self::Mail) -> MailClass;
+
+    /// The core's tasks run, and nobody has connected yet: the time to start tasks of the application's own.
+    ///
+    /// Called once on each core, outside of a turn.
+    fn start(core: &CoreHandle<Self>) {
+        let _ = core;
+    }
 
     /// A handshake came in; may it open a session?
     fn admit(&mut self, opening: &Opening) -> Result<(), NotAdmitted> {

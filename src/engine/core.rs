@@ -131,6 +131,8 @@ pub struct Core<A: Application> {
     pub(super) deaf: Latch,
     /// The node goes down: tasks end.
     pub(super) stopping: Latch,
+    /// The last connection has ended: tasks of the application end.
+    pub(super) ended: Rc<Latch>,
     watches: RefCell<Watches>,
     pub(super) task_count: Cell<usize>,
 }
@@ -195,6 +197,7 @@ impl<A: Application> Core<A> {
             room: WaitList::default(),
             deaf: Latch::default(),
             stopping: Latch::default(),
+            ended: Rc::default(),
             watches: RefCell::default(),
             task_count: Cell::new(0),
         }
@@ -385,7 +388,7 @@ impl<A: Application> Guard for TaskCount<A> {
 }
 
 /// Guards a task that its core cannot do without.
-struct Indispensable(CoreId);
+pub(super) struct Indispensable(pub(super) CoreId);
 
 impl Guard for Indispensable {
     fn handle_panic(&self, panic: Box<dyn Any + Send>) {

@@ -15,6 +15,7 @@ use super::application::Application;
 use super::clock;
 use super::core::{Core, Shared};
 use super::drain;
+use super::handle::CoreHandle;
 use super::listen;
 use super::mailbox::{Mailbox, Outbox, mailboxes};
 use super::postbox::Postbox;
@@ -175,6 +176,7 @@ async fn serve<A: Application>(
     core.start_background(clock::run_pauses(core.clone(), Yield::new()?));
     core.start_background(clock::run_clock(core.clone()));
     core.start_background(listen::run_listener(core.clone(), Listener::new(listener)?));
+    A::start(&CoreHandle::new(&core));
     let _ = ready.send(());
     bell.answered().await;
     if !core.shared.drain.is_hurried() {
@@ -186,6 +188,9 @@ async fn serve<A: Application>(
     core.stop_reading();
     wait_for_tasks(&core).await;
     drain::settle_up(&core).await;
+    core.ended.set();
+    // What was started for the application hears of it and lets go of its descriptors.
+    rt::sleep(Duration::from_millis(5)).await;
     core.shared.office[id.index()].close();
     Ok(())
 }
