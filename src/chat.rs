@@ -172,6 +172,9 @@ impl Application for ChatNode {
 
     fn measure(&self) {
         self.shard.measure();
+        if self.core == CoreId(0) {
+            self.parts.routes.look();
+        }
     }
 
     fn class(letter: &Mail) -> MailClass {

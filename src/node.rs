@@ -10,7 +10,8 @@ use crate::config::Config;
 use crate::engine::Postbox;
 use crate::engine::threads::{Engine, Stopper};
 use crate::permissions::{PermissionSettings, Permissions};
-use crate::routes::{Routes, Surroundings, VERSION, hash_of};
+use crate::redis::StoreMetrics;
+use crate::routes::{RedisHealth, Routes, Surroundings, VERSION, hash_of};
 use crate::rt::{DriverChoice, choose_driver};
 
 /// A running chat node.
@@ -65,6 +66,10 @@ fn start_engine(
     let placement = Placement::new(core_count, (random_u64(), random_u64()));
     let shards: Vec<Arc<ShardMetrics>> = (0..core_count).map(|_| Arc::default()).collect();
     let doors: Vec<Arc<ChatMetrics>> = (0..core_count).map(|_| Arc::default()).collect();
+    // The counters of each core's way to Redis; none where the node is alone.
+    let ways: Vec<Arc<StoreMetrics>> =
+        (0..core_count).filter(|_| config.redis.is_some()).map(|_| Arc::default()).collect();
+    let redis = Arc::new(RedisHealth::new(ways.clone(), config.health_check_interval_ms));
     let limits = Arc::new(limits);
     let (driver, pages) = (driver.driver, config.pages.clone());
     let config_hash = hash_of(config.shown());
@@ -82,6 +87,7 @@ fn start_engine(
                 verifier: verifier.clone(),
                 permissions: permissions.clone(),
                 driver,
+                redis: redis.clone(),
                 pages: pages.clone(),
                 config_hash,
             });
