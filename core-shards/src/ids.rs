@@ -176,7 +176,7 @@ impl fmt::Debug for MessageId {
 }
 
 /// Crockford's alphabet: digits and letters without i, l, o and u.
-const BASE32: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+pub(crate) const BASE32: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 /// 128 bits that stand for a list of names. In two halves, because a `u128` wants an alignment that no other part of a
 /// letter does, and an allocator pays for it.

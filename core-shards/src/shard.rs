@@ -329,11 +329,13 @@ impl Shard {
             StoreEvent::Leases { was_held, was_any, alive } => {
                 self.hear_leases(was_held, was_any, &alive, now, out);
             }
+            StoreEvent::Absences { .. } => {}
             StoreEvent::Refused(refused) => match refused.request {
                 Unanswered::Append(..) | Unanswered::Open(_) | Unanswered::CatchUp(..) => {
                     self.hear_refusal(*refused, now, out);
                 }
                 Unanswered::TakeSession(ticket) => self.restore(ticket, None, now, out),
+                Unanswered::KeepSession(_) | Unanswered::NoteAbsences(_) | Unanswered::AskAbsences(_) => {}
                 // The next look at the leases is due anyway.
                 Unanswered::Renew => {}
             },
