@@ -152,7 +152,7 @@ impl Store {
         }
         let this: Weak<Self> = Rc::downgrade(self);
         let sink: Weak<dyn Sink> = this.clone();
-        self.client.start(sink, starter.clone());
+        self.client.start(sink, starter);
         starter(Box::pin(appends::run_flush(self.clone())));
         starter(Box::pin(records::run_renewal(self.clone())));
     }

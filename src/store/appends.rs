@@ -119,7 +119,7 @@ impl Store {
         {
             call.argument(number.to_string().as_bytes());
         }
-        call.argument(if self.client.is_sharded() { b"SPUBLISH" } else { b"PUBLISH" });
+        call.argument(self.client.publish_command().as_bytes());
         call.argument(self.run.as_str().as_bytes());
         let last_number = batch.last().map_or(0, |append| append.number);
         call.argument(last_number.to_string().as_bytes());

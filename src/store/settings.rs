@@ -28,11 +28,7 @@ impl StoreSettings {
     /// The settings of a node.
     pub fn new(config: &RedisConfig, limits: &Limits, client_name: String) -> Self {
         Self {
-            redis: RedisSettings {
-                address: config.address.clone(),
-                ca_file: config.ca_file.clone(),
-                client_name,
-            },
+            redis: RedisSettings { client_name, ..config.settings.clone() },
             prefix: config.prefix.clone(),
             partitions: config.partitions,
             history_size_max: limits.history_size_max,
