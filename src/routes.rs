@@ -119,7 +119,7 @@ impl Routes {
                 200,
                 json!({"status": "ok", "plugin": "realtime", "version": VERSION}).to_string(),
             ),
-            Page::Readiness => self.readiness(),
+            Page::Readiness => self.readiness(now),
             Page::Version => {
                 Response::json(200, json!({"plugin": "realtime", "version": VERSION}).to_string())
             }
@@ -153,8 +153,8 @@ impl Routes {
         !self.surroundings.shared.drain.is_ready()
     }
 
-    fn readiness(&self) -> Response {
-        let standing = self.surroundings.redis.standing();
+    fn readiness(&self, now: Now) -> Response {
+        let standing = self.surroundings.redis.standing(now);
         let (code, status) = match standing {
             _ if self.is_draining() => (503, "draining"),
             _ if !standing.is_ready() => (503, "without redis"),
@@ -167,7 +167,7 @@ impl Routes {
     fn health(&self, now: Now) -> Response {
         let connections = self.surroundings.shared.session_count.load(Ordering::Relaxed);
         let is_draining = self.is_draining();
-        let status = match self.surroundings.redis.standing().is_whole() {
+        let status = match self.surroundings.redis.standing(now).is_whole() {
             _ if is_draining => "unhealthy",
             true => "healthy",
             false => "degraded",
@@ -186,7 +186,7 @@ impl Routes {
             "cores": self.surroundings.shared.core_count(),
             "driver": self.surroundings.driver.name(),
             "auth": if self.surroundings.verifier.is_insecure() { "insecure" } else { "jwt" },
-            "dependencies": {"redis": self.surroundings.redis.page()},
+            "dependencies": {"redis": self.surroundings.redis.page(now)},
         });
         Response::json(if is_draining { 503 } else { 200 }, body.to_string())
     }

@@ -29,6 +29,8 @@ pub(super) enum Standing {
     Disabled,
     /// Everything is heard, and commands are carried out.
     Connected,
+    /// Everything is heard, and commands are refused.
+    Troubled(Trouble),
     /// It was so, and is not any more.
     Lost(Option<Trouble>),
     /// It was not yet so.
@@ -48,42 +50,53 @@ impl RedisHealth {
     }
 
     /// How it stands.
-    pub(super) fn standing(&self) -> Standing {
+    pub(super) fn standing(&self, now: Now) -> Standing {
         if self.cores.is_empty() {
             return Standing::Disabled;
         }
-        if self.cores.iter().all(|core| core.is_healthy()) {
+        let trouble = self.cores.iter().find_map(|core| core.current_trouble(now.unix_ms));
+        if self.is_up() {
             self.has_met.store(true, Ordering::Relaxed);
-            return Standing::Connected;
+            return trouble.map_or(Standing::Connected, Standing::Troubled);
         }
-        let trouble = self.cores.iter().find_map(|core| core.current_trouble());
         match self.has_met.load(Ordering::Relaxed) {
             true => Standing::Lost(trouble),
             false => Standing::NotYet(trouble),
         }
     }
 
+    /// Whether all cores hear everything.
+    pub(super) fn is_up(&self) -> bool {
+        self.cores.iter().all(|core| core.is_up())
+    }
+
     /// Looks, if it is time to. To be called about once a second, by one core.
     pub(super) fn look(&self, now: Now) {
-        let standing = self.standing();
+        let standing = self.standing(now);
         if standing == Standing::Disabled || now.monotonic_ms() < self.next_look_ms.load(Ordering::Relaxed) {
             return;
         }
         self.next_look_ms.store(now.monotonic_ms() + self.interval_ms, Ordering::Relaxed);
         let slowest_us = self.cores.iter().map(|core| core.last_round_trip_us.get()).max();
         self.latency_us.store(slowest_us.unwrap_or(0), Ordering::Relaxed);
-        if let Standing::Lost(trouble) | Standing::NotYet(trouble) = standing {
-            let trouble = trouble.map_or("none is reported", Trouble::label);
-            tracing::warn!(trouble, "without Redis: local delivery only");
+        match standing {
+            Standing::Lost(trouble) | Standing::NotYet(trouble) => {
+                let trouble = trouble.map_or("none is reported", Trouble::label);
+                tracing::warn!(trouble, "without Redis: what is said here is heard here only, for now");
+            }
+            Standing::Troubled(trouble) => {
+                tracing::warn!(trouble = trouble.label(), "Redis refuses what it is asked for");
+            }
+            Standing::Disabled | Standing::Connected => {}
         }
     }
 
     /// What the health page says; the latency in milliseconds is that of the last look.
-    pub(super) fn page(&self) -> Value {
-        let standing = self.standing();
-        let (status, trouble) = match standing {
+    pub(super) fn page(&self, now: Now) -> Value {
+        let (status, trouble) = match self.standing(now) {
             Standing::Disabled => return json!({"status": "disabled"}),
             Standing::Connected => ("connected", None),
+            Standing::Troubled(trouble) => ("connected", Some(trouble)),
             Standing::Lost(trouble) | Standing::NotYet(trouble) => ("disconnected", trouble),
         };
         let sum = |field: fn(&StoreMetrics) -> u64| self.cores.iter().map(|core| field(core)).sum::<u64>();
@@ -140,26 +153,31 @@ mod tests {
     #[test]
     fn a_node_is_ready_once_it_has_met_redis_and_stays_so() {
         let health = health(2);
-        assert_eq!(health.standing(), Standing::NotYet(None));
-        assert!(!health.standing().is_ready());
+        assert_eq!(health.standing(at(0)), Standing::NotYet(None));
+        assert!(!health.standing(at(0)).is_ready());
         health.cores[1].trouble.set(Trouble::NotAuthenticated as u64 + 1);
         set_up(&health.cores[0], true);
-        assert_eq!(health.standing(), Standing::NotYet(Some(Trouble::NotAuthenticated)));
-        assert_eq!(health.page()["trouble"], "not_authenticated");
+        assert_eq!(health.standing(at(0)), Standing::NotYet(Some(Trouble::NotAuthenticated)));
+        assert_eq!(health.page(at(0))["trouble"], "not_authenticated");
         set_up(&health.cores[1], true);
-        assert_eq!(health.standing(), Standing::Connected);
+        let standing = health.standing(at(0));
+        assert_eq!(standing, Standing::Troubled(Trouble::NotAuthenticated));
+        assert!(standing.is_ready() && !standing.is_whole());
+        assert_eq!(health.page(at(0))["status"], "connected");
+        health.cores[1].trouble.set(0);
+        assert_eq!(health.standing(at(0)), Standing::Connected);
         set_up(&health.cores[0], false);
-        let standing = health.standing();
+        let standing = health.standing(at(0));
         assert!(standing.is_ready() && !standing.is_whole(), "{standing:?}");
-        assert_eq!(health.page()["status"], "disconnected");
-        assert_eq!(health.page()["partitions"], json!({"heard": 3, "total": 4}));
+        assert_eq!(health.page(at(0))["status"], "disconnected");
+        assert_eq!(health.page(at(0))["partitions"], json!({"heard": 3, "total": 4}));
     }
 
     #[test]
     fn without_redis_a_node_is_whole() {
         let health = RedisHealth::new(Vec::new(), 30_000);
-        assert!(health.standing().is_ready() && health.standing().is_whole());
-        assert_eq!(health.page(), json!({"status": "disabled"}));
+        assert!(health.standing(at(0)).is_ready() && health.standing(at(0)).is_whole());
+        assert_eq!(health.page(at(0)), json!({"status": "disabled"}));
         health.look(at(0));
     }
 
@@ -169,7 +187,7 @@ mod tests {
         let latency = |us: u64, now_ms: u64| {
             health.cores[1].last_round_trip_us.set(us);
             health.look(at(now_ms));
-            health.page()["latency"].as_f64()
+            health.page(at(0))["latency"].as_f64()
         };
         assert_eq!(latency(420, 1_000), Some(0.42));
         assert_eq!(latency(900, 30_999), Some(0.42));

@@ -61,7 +61,7 @@ pub(super) fn all(page: &mut Page, surroundings: &Surroundings) {
     }
     let sum =
         |field: fn(&StoreMetrics) -> &Counter| -> u64 { cores.iter().map(|core| field(core).get()).sum() };
-    let is_up = surroundings.redis.standing().is_whole();
+    let is_up = surroundings.redis.is_up();
     page.gauge("realtime_redis_up", "Whether Redis is there for all cores.", u64::from(is_up));
     for (name, kind, help, field) in SUMS {
         page.family(name, kind, help).sample(&[], sum(field));
