@@ -8,8 +8,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use core_shards::access::{Outcome, Question};
+use core_shards::cursor::RunId;
 use core_shards::metrics::Counter;
 use core_shards::outputs::Ticket;
+use core_shards::store::Topic;
 use core_shards::{
     CoreId, Ending, Event, Mail, MailClass, Newcomer, Now, Outputs, Placement, SessionId, Shard, StoreEvent,
     StoreRequest, Verdict,
@@ -17,8 +19,10 @@ use core_shards::{
 use protocol::chat::event::{self, Failure};
 use protocol::chat::request::{self, Request};
 use protocol::codes::{CloseReason, ErrorCode};
+use protocol::engine_io::sid::NodeName;
 use protocol::http::head::Request as HttpRequest;
 use protocol::json::{Json, Validator};
+use protocol::relay::forward::Forwarding;
 use protocol::socket_io::Kind;
 
 use crate::auth::{Denial, SharedVerifier};
@@ -60,6 +64,8 @@ pub struct ChatNode {
     validator: Validator,
     /// Sessions that have not joined yet, and whose clients stumble over a cursor.
     plain: HashSet<SessionId>,
+    /// What other nodes said about polling requests and the engine has not taken yet.
+    forwarded: Vec<Forwarding>,
 }
 
 impl ChatNode {
@@ -71,7 +77,16 @@ impl ChatNode {
         parts: Parts,
         metrics: Arc<ChatMetrics>,
     ) -> Self {
-        Self { core, placement, shard, parts, metrics, validator: Validator::new(), plain: HashSet::new() }
+        Self {
+            core,
+            placement,
+            shard,
+            parts,
+            metrics,
+            validator: Validator::new(),
+            plain: HashSet::new(),
+            forwarded: Vec::new(),
+        }
     }
 
     fn connect(
@@ -176,7 +191,12 @@ impl ChatNode {
 
     /// The store tells something.
     fn handle_store(&mut self, event: StoreEvent, now: Now, out: &mut Outputs) {
-        self.shard.handle_store(event, now, out);
+        match event {
+            StoreEvent::Signal(Topic::Node(_), signal) if Forwarding::is_one(&signal) => {
+                self.forwarded.extend(Forwarding::read(&signal));
+            }
+            event => self.shard.handle_store(event, now, out),
+        }
     }
 }
 
@@ -214,6 +234,9 @@ impl Application for ChatNode {
 
     fn measure(&self) {
         self.shard.measure();
+        if self.core == CoreId(0) {
+            self.parts.routes.look();
+        }
     }
 
     fn class(letter: &Mail) -> MailClass {
@@ -278,6 +301,26 @@ impl Application for ChatNode {
 
     fn next_deadline_ms(&self) -> Option<u64> {
         self.shard.next_deadline_ms()
+    }
+
+    fn forward(&mut self, node: NodeName, forwarding: &Forwarding, now: Now, out: &mut Outputs) -> bool {
+        let Some(run) = RunId::parse(node.as_str()).filter(|_| self.parts.store.is_some()) else {
+            return false;
+        };
+        let mut signal = Vec::new();
+        forwarding.write(&mut signal);
+        for event in self.want(vec![StoreRequest::Signal(Topic::Node(run), signal)]) {
+            self.handle_store(event, now, out);
+        }
+        true
+    }
+
+    fn take_forwarded(&mut self) -> Vec<Forwarding> {
+        std::mem::take(&mut self.forwarded)
+    }
+
+    fn owes(&self) -> bool {
+        self.parts.store.as_ref().is_some_and(|store| store.owes())
     }
 
     fn body_bytes_max(&mut self, request: &HttpRequest<'_>) -> usize {

@@ -186,6 +186,15 @@ impl Store {
         answers
     }
 
+    /// Whether anything that was asked for has not been carried out yet.
+    pub fn owes(&self) -> bool {
+        let state = self.state.borrow();
+        let metrics = self.client.metrics();
+        !state.questions.is_empty()
+            || state.appends.iter().any(Appends::is_waiting)
+            || metrics.in_flight.get() + metrics.in_flight_bytes.get() > 0
+    }
+
     /// Sends what waits and ends the connections.
     pub fn close_all(&self) {
         self.flush(&mut self.state.borrow_mut());

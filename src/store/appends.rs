@@ -36,6 +36,13 @@ pub(super) struct Appends {
     calls: usize,
 }
 
+impl Appends {
+    /// Whether any have not been sent.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+}
+
 /// Sends what waits, once for all turns of a round. Woken by appends, ends with the core.
 pub(super) async fn run_flush(store: Rc<Store>) {
     loop {
