@@ -88,8 +88,9 @@ pub(crate) fn with_ear<F: Future<Output = ()>>(settings: RedisSettings, work: im
         ear.client.start(sink, &starter);
         work(ear.clone()).await;
         ear.client.close();
-        ear.until("everything is answered", || ear.outcomes.borrow().len() as u64 == ear.next_tag.get())
-            .await;
+        let links_up = &ear.client.metrics().links_up;
+        let is_answered = || ear.outcomes.borrow().len() as u64 == ear.next_tag.get();
+        ear.until("everything is answered and closed", || is_answered() && links_up.get() == 0).await;
     })
     .unwrap();
 }
