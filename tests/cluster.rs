@@ -12,10 +12,22 @@ mod balancer;
 mod checker;
 #[path = "cluster/client.rs"]
 mod client;
+#[path = "cluster/clocks.rs"]
+mod clocks;
 #[path = "cluster/diary.rs"]
 mod diary;
+#[path = "cluster/faults_of_clusters.rs"]
+mod faults_of_clusters;
+#[path = "cluster/faults_of_networks.rs"]
+mod faults_of_networks;
+#[path = "cluster/faults_of_nodes.rs"]
+mod faults_of_nodes;
+#[path = "cluster/faults_of_redis.rs"]
+mod faults_of_redis;
 #[path = "cluster/http.rs"]
 mod http;
+#[path = "cluster/namespace.rs"]
+mod namespace;
 #[path = "cluster/node.rs"]
 mod node;
 #[path = "cluster/pushes.rs"]

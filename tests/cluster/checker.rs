@@ -139,7 +139,10 @@ fn contradictions(diaries: &[Diary]) -> Vec<String> {
                 Line::Joined { epoch: of, .. } | Line::Announced { epoch: of, .. } => epoch = of,
                 Line::Message { id, mark, offset, .. } => {
                     let other = of_mark.insert(mark, id).filter(|other| other != id);
-                    findings.extend(other.map(|other| format!("{mark} is {id} and {other}")));
+                    findings.extend(other.map(|other| {
+                        let (one, two) = (other.min(id), other.max(id));
+                        format!("{mark} is {one} and {two}")
+                    }));
                     if *offset > 0 {
                         let place = (channel.as_str(), epoch, *offset);
                         let other = at_place.insert(place, id).filter(|other| other != id);

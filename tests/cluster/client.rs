@@ -114,6 +114,9 @@ struct Life {
     said_count: u64,
     next_at: Instant,
     retry_at: Instant,
+    /// How long the node may be silent: its ping interval and timeout, as it says them.
+    silence_max: Duration,
+    heard_at: Instant,
     chance: u64,
 }
 
@@ -124,8 +127,8 @@ impl Life {
         });
         let now = Instant::now();
         let (session, positions, asked) = (None, BTreeMap::new(), BTreeMap::new());
-        let (ack_count, said_count, next_at) = (0, 0, now);
-        let retry_at = now;
+        let (ack_count, said_count) = (0, 0);
+        let (next_at, retry_at, heard_at, silence_max) = (now, now, now, ANSWER);
         Self {
             part,
             diary,
@@ -137,6 +140,8 @@ impl Life {
             said_count,
             next_at,
             retry_at,
+            silence_max,
+            heard_at,
             chance,
         }
     }
@@ -176,30 +181,43 @@ impl Life {
             for event in std::mem::take(&mut *self.orders.events.lock().unwrap()) {
                 wire.send(&event)?;
             }
-            let now = Instant::now();
-            if let Some(pace) = self.part.pace.filter(|_| !self.orders.is_silent.load(Ordering::Relaxed)) {
-                if self.next_at <= now {
-                    self.next_at = (self.next_at + pace).max(now);
-                    self.say(&mut wire)?;
-                }
-            }
-            if self.retry_at <= now {
-                self.say_again(&mut wire)?;
-            }
-            let pause = now + Duration::from_millis(50);
-            let ends =
-                self.part.pace.map_or(pause, |_| pause.min(self.next_at.max(now + Duration::from_millis(2))));
-            if let Some(text) = wire.hear(ends)? {
+            self.say_what_is_due(&mut wire)?;
+            if let Some(text) = wire.hear(self.next_look())? {
+                self.heard_at = Instant::now();
                 self.take(&text, &mut wire)?;
+            } else if self.heard_at.elapsed() > self.silence_max {
+                return Err(std::io::Error::other("the node is silent"));
             }
         }
         wire.cut();
         Ok(())
     }
 
+    /// Says the next message and repeats those without an answer, each when its time has come.
+    fn say_what_is_due(&mut self, wire: &mut Wire) -> Result<()> {
+        let now = Instant::now();
+        let is_silent = self.orders.is_silent.load(Ordering::Relaxed);
+        if let Some(pace) = self.part.pace.filter(|_| !is_silent && self.next_at <= now) {
+            self.next_at = (self.next_at + pace).max(now);
+            self.say(wire)?;
+        }
+        if self.retry_at <= now { self.say_again(wire) } else { Ok(()) }
+    }
+
+    /// Until when to listen before something else may be due.
+    fn next_look(&self) -> Instant {
+        let now = Instant::now();
+        let pause = now + Duration::from_millis(50);
+        self.part.pace.map_or(pause, |_| pause.min(self.next_at.max(now + Duration::from_millis(2))))
+    }
+
     /// Opens the session or takes up the old one. Returns whether it is the same.
     fn connect(&mut self, wire: &mut Wire) -> Result<bool> {
-        self.expect(wire, "0{")?;
+        let open = self.expect(wire, "0{")?;
+        let open: Value = serde_json::from_str(&open[1..])?;
+        let ms = |name: &str| open[name].as_u64().unwrap_or_default();
+        self.silence_max = Duration::from_millis(ms("pingInterval") + ms("pingTimeout"));
+        self.heard_at = Instant::now();
         let mut auth = json!({"userId": self.part.name, "recovery": true});
         if let Some((pid, cursor)) = &self.session {
             auth["pid"] = json!(pid);

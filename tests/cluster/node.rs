@@ -110,7 +110,25 @@ impl Node {
     /// Waits until it says that it takes connections.
     #[track_caller]
     pub(crate) fn wait_until_ready(&self) {
-        wait_until(&format!("node {} is ready: {}", self.address, self.health()), || self.is_ready());
+        wait_until(&format!("node {} is ready:\n{}", self.address, self.log_text()), || self.is_ready());
+    }
+
+    /// Waits until its health page has this status, and says how long that took.
+    #[track_caller]
+    pub(crate) fn wait_for_health(&self, status: &str) -> Duration {
+        let began = Instant::now();
+        while self.health()["status"] != status {
+            let is_late = began.elapsed() > PATIENCE;
+            assert!(
+                !is_late,
+                "node {} is not {status}: {}\n{}",
+                self.address,
+                self.health(),
+                self.log_text()
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        began.elapsed()
     }
 
     /// The sum of all samples of a metric whose name and labels begin like this.

@@ -45,6 +45,18 @@ pub(crate) fn seconds(short: u64, full: u64) -> Duration {
     Duration::from_secs(if is_full() { full } else { short })
 }
 
+/// A bound that a promise names: as it is in the long runs, and thrice as long beside other work.
+pub(crate) fn bound(seconds: u64) -> Duration {
+    Duration::from_secs(if is_full() { seconds } else { 3 * seconds })
+}
+
+/// Settings that let what takes minutes in production happen in seconds.
+pub(crate) const QUICK: [(&str, &str); 3] = [
+    ("REALTIME_WEBSOCKET_PING_INTERVAL", "2000"),
+    ("REALTIME_WEBSOCKET_PING_TIMEOUT", "2000"),
+    ("REALTIME_PRESENCE_TIMEOUT", "5000"),
+];
+
 /// The nodes and their balancer.
 pub(crate) struct Site {
     /// The nodes.
@@ -56,7 +68,7 @@ pub(crate) struct Site {
 impl Site {
     /// Starts nodes with these settings, each on the Redis that `urls` names for it, and waits until all are ready.
     #[track_caller]
-    pub(crate) fn start(urls: &[&str], settings: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(urls: &[impl AsRef<str>], settings: &[(&str, &str)]) -> Self {
         let mut site = Self::new(urls, settings);
         for node in &mut site.nodes {
             node.start();
@@ -67,9 +79,15 @@ impl Site {
         site
     }
 
+    /// Three nodes on one Redis, all ready.
+    #[track_caller]
+    pub(crate) fn three(url: &str) -> Self {
+        Self::start(&[url; 3], &QUICK)
+    }
+
     /// Describes nodes with these settings without starting them.
-    pub(crate) fn new(urls: &[&str], settings: &[(&str, &str)]) -> Self {
-        let nodes: Vec<Node> = urls.iter().map(|url| node_on(url, settings)).collect();
+    pub(crate) fn new(urls: &[impl AsRef<str>], settings: &[(&str, &str)]) -> Self {
+        let nodes: Vec<Node> = urls.iter().map(|url| node_on(url.as_ref(), settings)).collect();
         let addresses: Vec<_> = nodes.iter().map(|node| node.address).collect();
         Self { nodes, balancer: Balancer::start(&addresses) }
     }
@@ -92,6 +110,14 @@ impl Site {
         let crowd = Crowd { clients };
         crowd.wait_until_all_are_in();
         crowd
+    }
+
+    /// Waits until every node says that it and its Redis are well.
+    #[track_caller]
+    pub(crate) fn wait_until_healthy(&self) {
+        for node in &self.nodes {
+            node.wait_for_health("healthy");
+        }
     }
 
     /// Points the balancer at the nodes whose numbers are given.
