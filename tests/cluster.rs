@@ -30,12 +30,20 @@ mod http;
 mod namespace;
 #[path = "cluster/node.rs"]
 mod node;
+#[path = "cluster/polling.rs"]
+mod polling;
+#[path = "cluster/presence.rs"]
+mod presence;
 #[path = "cluster/pushes.rs"]
 mod pushes;
 #[path = "cluster/redis.rs"]
 mod redis;
 #[path = "cluster/site.rs"]
 mod site;
+#[path = "cluster/together.rs"]
+mod together;
+#[path = "cluster/visitor.rs"]
+mod visitor;
 #[path = "cluster/weather.rs"]
 mod weather;
 #[path = "cluster/wire.rs"]
