@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::http::{self, Answer};
 use super::redis::{Options, Redis, wait_until};
-use super::site::Site;
+use super::site::{CALM, Site};
 
 const PATH: &str = "/socket.io/?EIO=4&transport=polling";
 
@@ -65,7 +65,7 @@ impl Wanderer {
 
 fn site() -> (Redis, Site, Vec<SocketAddr>) {
     let redis = Redis::start(Options::default());
-    let site = Site::three(&redis.url());
+    let site = Site::start(&[redis.url(), redis.url(), redis.url()], &CALM);
     let addresses = site.nodes.iter().map(|node| node.address).collect();
     (redis, site, addresses)
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::http;
 use super::node::Node;
 use super::redis::{Options, Redis, wait_until};
-use super::site::{Site, bound};
+use super::site::{CALM, Site, bound};
 use super::visitor::Visitor;
 
 /// The lease of a node and the grace of its users, by the settings of these tests, and two seconds of looking.
@@ -16,7 +16,7 @@ const GHOST_SECONDS_MAX: u64 = 10 + 5 + 2;
 
 fn site() -> (Redis, Site) {
     let redis = Redis::start(Options::default());
-    let site = Site::three(&redis.url());
+    let site = Site::start(&[redis.url(), redis.url(), redis.url()], &CALM);
     (redis, site)
 }
 

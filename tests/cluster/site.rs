@@ -57,6 +57,9 @@ pub(crate) const QUICK: [(&str, &str); 3] = [
     ("REALTIME_PRESENCE_TIMEOUT", "5000"),
 ];
 
+/// The same for clients that are not listened to for a while, and then do not answer pings.
+pub(crate) const CALM: [(&str, &str); 1] = [("REALTIME_PRESENCE_TIMEOUT", "5000")];
+
 /// The nodes and their balancer.
 pub(crate) struct Site {
     /// The nodes.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::http;
 use super::node::Node;
 use super::redis::{Options, Redis, wait_until};
-use super::site::{Load, QUICK, Site};
+use super::site::{CALM, Load, Site};
 use super::visitor::Visitor;
 
 /// The server key of the nodes.
@@ -18,7 +18,7 @@ fn site() -> (Redis, Site) {
 
 fn site_with(settings: &[(&str, &str)]) -> (Redis, Site) {
     let redis = Redis::start(Options::default());
-    let settings = [&QUICK[..], settings].concat();
+    let settings = [&CALM[..], settings].concat();
     let site = Site::start(&[redis.url(), redis.url(), redis.url()], &settings);
     (redis, site)
 }
