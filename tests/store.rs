@@ -14,12 +14,12 @@ use core_shards::store::{
 };
 use core_shards::{Epoch, Offset, Partition};
 use desk::{Desk, append};
-use redis::{Options, Redis};
+use redis::{Options, Redis, RedisCluster};
 
 /// A server and two nodes that hear it.
 fn two_nodes() -> (Redis, Desk, Desk) {
     let redis = Redis::start(Options::default());
-    let nodes = [1, 2].map(|number| Desk::start(redis.port(), number));
+    let nodes = [1, 2].map(|number| Desk::start(&[redis.port()], number));
     let [one, other] = nodes;
     (redis, one, other)
 }
@@ -48,13 +48,30 @@ fn catch_up(desk: &mut Desk, users_after: u64, channels: Vec<Known>) -> CaughtUp
 
 #[test]
 fn every_node_hears_all_publications_once_in_one_order() {
-    let (_redis, mut one, mut other) = two_nodes();
-    let opened = [one.open("general"), other.open("general")];
+    let (_redis, one, other) = two_nodes();
+    hear_in_one_order(one, other, "general");
+}
+
+#[test]
+fn in_a_cluster_every_partition_is_in_one_order() {
+    let cluster = RedisCluster::start(Options::default());
+    let ports: Vec<u16> = cluster.nodes().iter().map(Redis::port).collect();
+    for partition in 0..4 {
+        let nodes = [1, 2].map(|number| Desk::start(&ports, number));
+        let [one, other] = nodes;
+        let name = (0..).map(|number| format!("channel-{number}"));
+        let channel = name.into_iter().find(|name| one.partition_of(name) == Partition(partition)).unwrap();
+        hear_in_one_order(one, other, &channel);
+    }
+}
+
+fn hear_in_one_order(mut one: Desk, mut other: Desk, channel: &str) {
+    let opened = [one.open(channel), other.open(channel)];
     assert_eq!((opened[0].epoch, opened[0].offset, opened[0].tail.len()), (opened[1].epoch, Offset(0), 0));
     const COUNT: u32 = 500;
     for number in 1..=COUNT {
-        one.ask(append(&one, "general", number, &format!("one {number}")));
-        other.ask(append(&other, "general", number, &format!("other {number}")));
+        one.ask(append(&one, channel, number, &format!("one {number}")));
+        other.ask(append(&other, channel, number, &format!("other {number}")));
     }
     let heard = [&mut one, &mut other].map(|desk| {
         let (mut heard, mut answered) = (Vec::new(), Vec::new());
