@@ -108,6 +108,11 @@ impl Redis {
         self.port
     }
 
+    /// The process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
     /// The port with TLS.
     pub(crate) fn tls_port(&self) -> u16 {
         self.tls.as_ref().unwrap().0
