@@ -3,7 +3,7 @@
 //!
 //! Not a matter for criterion: a server and a client that both want a core are measured over seconds, by counting.
 
-#![allow(clippy::unwrap_used, reason = "a benchmark without its Redis fails")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a benchmark without its Redis fails")]
 
 #[path = "setup/processor.rs"]
 mod processor;

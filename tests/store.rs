@@ -190,6 +190,22 @@ fn a_renounced_epoch_ends_for_every_channel_and_once() {
 }
 
 #[test]
+fn a_partition_whose_counter_was_deleted_goes_on() {
+    let (redis, mut one, mut other) = two_nodes();
+    let before = other.open("general");
+    for number in 1..=3 {
+        one.append("general", number, "before");
+    }
+    for key in redis.call(&["KEYS", "*:g"]).parts() {
+        redis.call(&["DEL", &key.text()]);
+    }
+    let place = one.append("general", 4, "after");
+    assert_ne!((place.partition_epoch, place.epoch), (before.head.epoch, before.epoch));
+    assert_eq!((place.number, place.offset), (1, Offset(4)));
+    assert_eq!(payloads(&other.open("general").tail), ["after"]);
+}
+
+#[test]
 fn what_is_said_to_users_reaches_every_node_and_is_told_later() {
     let (_redis, mut one, mut other) = two_nodes();
     let room = one.neighbour("user:ada", 0);
