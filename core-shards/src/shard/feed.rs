@@ -211,10 +211,8 @@ impl Shard {
             }
             StoreEvent::Opened(opened) => self.open_home(*opened, now, out),
             StoreEvent::CaughtUp(caught_up) => self.catch_up(*caught_up, now, out),
-            StoreEvent::Signal(..)
-            | StoreEvent::Taken { .. }
-            | StoreEvent::Leases { .. }
-            | StoreEvent::Refused(_) => {}
+            // Others hear of everything else.
+            _ => {}
         }
         self.count_states();
     }
@@ -227,7 +225,7 @@ impl Shard {
             }
             Unanswered::Open(channel) => self.go_without_past(&channel, now, out),
             Unanswered::CatchUp(partition, ticket) => self.give_up_repair(partition, ticket, now, out),
-            Unanswered::TakeSession(_) | Unanswered::Renew => {}
+            _ => {}
         }
         self.count_states();
     }
@@ -246,6 +244,11 @@ impl Shard {
         }
         self.close_deserted(now);
         self.count_states();
+    }
+
+    /// Whether anything waits for the store that would be lost with this node.
+    pub fn owes(&self) -> bool {
+        self.feeds.waiting_count() + self.feeds.letter_count() > 0
     }
 
     /// The last position that was handed out of a channel's lane.

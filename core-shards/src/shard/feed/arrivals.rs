@@ -126,7 +126,7 @@ impl Shard {
         let had = had || open.is_some_and(|index| self.homes.table.at(index).had_before(&id));
         if let (Some(index), false) = (open, had) {
             self.end_typing_of(index, &publication, own.as_ref(), now, out);
-            publication.encode(self.homes.table.at(index).forms(), self.run);
+            publication.encode(self.homes.table.at(index).volatile_forms().into_iter(), self.run);
             self.metrics.encodes.add(publication.frames.form_count() as u64);
         }
         if own.is_some() && !had {

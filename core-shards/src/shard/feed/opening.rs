@@ -88,6 +88,9 @@ impl Shard {
         now: Now,
         out: &mut Outputs,
     ) -> Option<Mail> {
+        if !self.placement.is_joined() {
+            return Some(letter);
+        }
         let (channel, makes_home) = match &letter {
             Mail::Join(join) => (&join.channel, true),
             Mail::Publish(publish) => {

@@ -155,6 +155,10 @@ impl Shard {
         if let Some(tie) = &mut home.tie {
             tie.waiting_count -= 1;
             tie.handed_out_count -= u32::from(was_handed_out);
+            if was_handed_out {
+                let partition = tie.partition;
+                self.feeds.of(partition).numbers.end_early();
+            }
         }
         self.look_at_home(waiting.home.index);
         let _ = now;
