@@ -164,7 +164,7 @@ impl Shard {
         self.set_standing(index, Standing::Open, now, out);
         let feed = self.feeds.of(partition);
         if feed.is_live() && feed.epoch != Some(opened.head.epoch) {
-            self.begin_repair(partition, now, out);
+            self.begin_repair(partition);
         }
     }
 
