@@ -211,8 +211,11 @@ impl Shard {
             }
             StoreEvent::Opened(opened) => self.open_home(*opened, now, out),
             StoreEvent::CaughtUp(caught_up) => self.catch_up(*caught_up, now, out),
-            // Others hear of everything else.
-            _ => {}
+            StoreEvent::Signal(..)
+            | StoreEvent::Taken { .. }
+            | StoreEvent::Absences { .. }
+            | StoreEvent::Leases { .. }
+            | StoreEvent::Refused(_) => {}
         }
         self.count_states();
     }
@@ -225,7 +228,11 @@ impl Shard {
             }
             Unanswered::Open(channel) => self.go_without_past(&channel, now, out),
             Unanswered::CatchUp(partition, ticket) => self.give_up_repair(partition, ticket, now, out),
-            _ => {}
+            Unanswered::KeepSession(_)
+            | Unanswered::TakeSession(_)
+            | Unanswered::NoteAbsences(_)
+            | Unanswered::AskAbsences(_)
+            | Unanswered::Renew => {}
         }
         self.count_states();
     }
