@@ -28,6 +28,7 @@ const CALL_BYTES: usize = 256 << 10;
 const KEPT: u8 = 1;
 const HAS_RECEIPT: u8 = 2;
 const TO_USER: u8 = 4;
+const OUT_OF_TURN: u8 = 8;
 
 /// The appends of a partition. How many wait is bounded by the shard, which owns what becomes of them.
 #[derive(Default)]
@@ -120,20 +121,22 @@ impl Store {
             call.argument(number.to_string().as_bytes());
         }
         call.argument(self.client.publish_command().as_bytes());
-        let last_number = batch.last().map_or(0, |append| append.number);
-        call.argument(last_number.to_string().as_bytes());
         for append in batch {
             let channel = &*append.channel;
             let is_own = is_own_room(channel);
             let mut marks = 0;
-            for (mark, holds) in
-                [(KEPT, append.is_kept), (HAS_RECEIPT, append.idempotency.is_some()), (TO_USER, is_own)]
-            {
+            for (mark, holds) in [
+                (KEPT, append.is_kept),
+                (HAS_RECEIPT, append.idempotency.is_some()),
+                (TO_USER, is_own),
+                (OUT_OF_TURN, append.is_out_of_turn),
+            ] {
                 marks += mark * u8::from(holds);
             }
             call.key(&self.keys.state(partition, channel));
             call.key(&self.keys.stream(partition, channel));
-            call.argument(&[b'0' + marks]);
+            call.argument(marks.to_string().as_bytes());
+            call.argument(append.number.to_string().as_bytes());
             call.argument(&match is_own {
                 true => self.keys.users_topic(partition),
                 false => self.keys.channel_topic(partition, channel),

@@ -59,8 +59,12 @@ pub(super) fn read_stored(text: &[u8], partition: Partition) -> Option<Stored> {
     Some(Stored { channel, partition, place, payload: payload.to_vec() })
 }
 
-/// Reads the answer to an append: the place, and the id of the publication that has it if it was known.
+/// Reads the answer to an append: the place, and the id of the publication that has it if it was known. One that came
+/// late has no place that anybody could know.
 pub(super) fn read_answer(text: &[u8]) -> Option<(StoredPlace, Option<MessageId>)> {
+    if text.is_empty() {
+        return Some((nowhere(), None));
+    }
     let (head, id) = text.split_at_checked(HEAD_BYTES)?;
     let known_as = if id.is_empty() { None } else { Some(read_message_id(id)?) };
     Some((read_head(head)?, known_as))
@@ -95,6 +99,12 @@ pub(super) fn read_state(text: &[u8]) -> Option<State> {
     reader.number::<6>()?;
     let state = State { epoch, offset, timestamp_ms, last_number: reader.number::<5>()? };
     reader.0.is_empty().then_some(state)
+}
+
+/// The place of what was not carried out again.
+fn nowhere() -> StoredPlace {
+    let none = Epoch::from_random(0);
+    StoredPlace { partition_epoch: none, number: 0, epoch: none, offset: Offset(0), timestamp_ms: 0 }
 }
 
 fn read_head(text: &[u8]) -> Option<StoredPlace> {
@@ -158,6 +168,7 @@ mod tests {
     #[test]
     fn an_answer_says_whether_the_publication_was_known() {
         assert_eq!(read_answer(HEAD).unwrap().1, None);
+        assert_eq!(read_answer(b"").unwrap().0.number, 0, "it came late");
         let id = "01ARYZ6S410000000000000000";
         let known = read_answer(&[HEAD, id.as_bytes()].concat()).unwrap().1.unwrap();
         assert_eq!(known.as_str(), id);

@@ -3,11 +3,12 @@
 -- KEYS   the partition's counter, the stream of what is said to users, the progress of the run; then for each publication
 --        its channel's state and stream and, where it has one, the key of its receipt
 -- ARGV   letters for an epoch that begins here, entries of a stream, entries of the users' stream, lives of a state, of
---        a stream and of a receipt in ms, the command that publishes, the number of the run's last publication in this
---        call; then for each publication its marks, its topic, its body and, where it has a receipt, its id
--- marks  a sum: 1 it takes an offset and is kept, 2 it has a receipt, 4 it is said to a user
+--        a stream and of a receipt in ms, the command that publishes; then for each publication its marks, its number
+--        in the run, its topic, its body and, where it has a receipt, its id
+-- marks  a sum: 1 it takes an offset and is kept, 2 it has a receipt, 4 it is said to a user, 8 it is out of turn
 --
--- Answers for each publication its head; for one that has a receipt already, the receipt.
+-- Answers for each publication its head; for one that has a receipt already, the receipt; nothing for one that is not
+-- later than what the run has come to, unless it is out of turn: a connection that broke has delivered it late.
 --
 -- head     'P', partition epoch, channel epoch (8 letters each), number in the partition, offset (40 bits each; offset 0
 --          if it is not kept), time in ms (48 bits)
@@ -39,13 +40,23 @@ local function keep(stream, max, id, entry)
   end
 end
 
+local progress = tonumber(call('GET', KEYS[3]) or false)
+local has_begun = progress ~= nil
+progress = progress or 0
+
 local answers = {}
-local key, argument = 4, 9
+local key, argument = 4, 8
 while argument <= #ARGV do
-  local marks, topic, body = tonumber(ARGV[argument]), ARGV[argument + 1], ARGV[argument + 2]
+  local marks, turn = tonumber(ARGV[argument]), tonumber(ARGV[argument + 1])
+  local topic, body = ARGV[argument + 2], ARGV[argument + 3]
   local state_key, stream_key = KEYS[key], KEYS[key + 1]
-  argument, key = argument + 3, key + 2
+  argument, key = argument + 4, key + 2
   local is_kept = marks % 2 == 1
+  local ahead = (turn - progress) % 4294967296
+  local is_late = has_begun and (ahead == 0 or ahead >= 2147483648)
+  if not is_late then
+    progress, has_begun = turn, true
+  end
 
   local state = call('GET', state_key)
   local of, epoch, offset, time, renewal, kept_number = '', fresh, 0, 0, 0, 0
@@ -61,16 +72,17 @@ while argument <= #ARGV do
   time = math.max(time + 1, now)
   local head = pack('>c1c8c8I5I5I6', 'P', part, epoch, number + 1, is_kept and offset or 0, time)
 
-  local receipt = false
+  local is_void, receipt = is_late and marks < 8, false
   if marks % 4 >= 2 then
-    local is_new = call('SET', KEYS[key], head .. ARGV[argument], 'PX', receipt_life, 'NX')
-    if not is_new then
+    if not is_void and not call('SET', KEYS[key], head .. ARGV[argument], 'PX', receipt_life, 'NX') then
       receipt = call('GET', KEYS[key])
     end
     argument, key = argument + 1, key + 1
   end
 
-  if receipt then
+  if is_void then
+    answers[#answers + 1] = ''
+  elseif receipt then
     answers[#answers + 1] = receipt
   else
     number = number + 1
@@ -94,7 +106,7 @@ while argument <= #ARGV do
       if is_due then
         call('PEXPIRE', stream_key, stream_life)
       end
-      if marks >= 4 then
+      if marks % 8 >= 4 then
         keep(KEYS[2], users_max, id, entry)
       end
     end
@@ -103,5 +115,5 @@ while argument <= #ARGV do
   end
 end
 call('SET', KEYS[1], pack('>c8I5', part, number))
-call('SET', KEYS[3], ARGV[8], 'PX', state_life)
+call('SET', KEYS[3], string.format('%d', progress), 'PX', state_life)
 return answers
