@@ -279,7 +279,7 @@ impl Hub {
             }
         }
         self.handle_doubt(is_asked);
-        self.handle_end_of_read();
+        self.tell(Sink::settle);
     }
 
     /// An attempt to connect came to nothing.
