@@ -7,6 +7,7 @@
 mod ear;
 #[path = "redis_client/proxy.rs"]
 mod proxy;
+#[allow(unused_imports, reason = "clusters are another suite's")]
 #[path = "cluster/redis.rs"]
 mod redis;
 
