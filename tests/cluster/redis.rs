@@ -2,7 +2,7 @@
 //! killed, frozen, restarted with or without what it knew, and always ended. Six of them as a cluster are in
 //! [`masters`], a plain blocking connection in [`reply`]. Nothing here knows what the node keeps in Redis.
 
-#![allow(dead_code, reason = "each suite uses its part")]
+#![allow(dead_code, unused_imports, reason = "each suite uses its part")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test without its Redis fails")]
 
 #[path = "redis/certificates.rs"]

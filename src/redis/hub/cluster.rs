@@ -359,7 +359,7 @@ impl Hub {
         if matches!(self.links.borrow().standing(link.host()), Standing::Fresh) {
             return;
         }
-        self.links.borrow_mut().release(|_| false);
+        self.links.borrow_mut().release_all();
         self.metrics.links.take(1);
         link.close();
         self.open(hosts[(place + 1) % hosts.len()].clone());
@@ -451,7 +451,7 @@ impl Hub {
                     || cluster.detours.is_awaited(link.host())
                     || cluster.slots.iter().any(|slot| cluster.owner(*slot) == Some(link.host()))
             };
-            self.links.borrow_mut().release(is_wanted)
+            self.links.borrow_mut().release(Instant::now(), is_wanted)
         });
         for link in released.into_iter().flatten() {
             self.metrics.links.take(1);
