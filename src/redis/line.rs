@@ -75,6 +75,12 @@ impl Line {
         self.send_crypt(crypt).await
     }
 
+    /// Ends the connection at once: what the server has not acknowledged is not sent again, however long the way to it is
+    /// interrupted. Otherwise commands that were given up could be carried out much later.
+    pub(super) fn abandon(self) {
+        self.socket.reset();
+    }
+
     /// Sends what encryption has to say.
     async fn send_crypt(&self, crypt: &RefCell<Crypt>) -> io::Result<()> {
         let mut out = Vec::new();

@@ -213,7 +213,9 @@ pub(super) async fn run(link: Rc<Link>) {
                 hub.handle_up(&link, hello);
                 drop(hub);
                 let failure = serve(&link, &line, decoder).await;
-                drop(line);
+                if !link.closing.is_set() {
+                    line.abandon();
+                }
                 let wire = link.wire.take();
                 link.cut_for.take();
                 backoff.lost(begin.elapsed());
