@@ -81,6 +81,8 @@ pub(super) struct Link {
     cut_for: RefCell<Option<Failure>>,
     /// Since when the server owes an answer and has said nothing; meaningless while nothing is under way.
     silent_since_us: Cell<u64>,
+    /// Nothing is read because the core has no room for it.
+    is_held: Cell<bool>,
     closing: Latch,
 }
 
@@ -103,6 +105,7 @@ impl Link {
             cut_wanted: LocalNotify::default(),
             cut_for: RefCell::default(),
             silent_since_us: Cell::new(0),
+            is_held: Cell::new(false),
             closing: Latch::default(),
         })
     }
@@ -187,10 +190,17 @@ impl Link {
     /// Looks whether the server still says something. Returns whether nothing is under way.
     pub(super) fn check(&self, now_us: u64) -> bool {
         let is_idle = self.wire.borrow().flights.is_empty();
-        if !is_idle && now_us.saturating_sub(self.silent_since_us.get()) > SILENCE_US_MAX {
+        if self.is_held.get() {
+            self.excuse(now_us);
+        } else if !is_idle && now_us.saturating_sub(self.silent_since_us.get()) > SILENCE_US_MAX {
             self.cut(Failure::new(Trouble::Silent, "it does not answer"));
         }
         is_idle
+    }
+
+    /// The server's silence counts from now on: nobody has listened.
+    pub(super) fn excuse(&self, now_us: u64) {
+        self.silent_since_us.set(now_us);
     }
 
     /// Commands and bytes under way.
@@ -326,6 +336,11 @@ async fn read(link: &Rc<Link>, line: &Line, mut decoder: Decoder) -> Failure {
         if let Err(failure) = outcome {
             return failure;
         }
+        link.is_held.set(true);
+        while let Some(room) = link.hub.upgrade().and_then(|hub| hub.gate()?()) {
+            room.await;
+        }
+        link.is_held.set(false);
         if share >= SHARE_BYTES_MAX {
             give_way.pass().await;
             share = 0;
