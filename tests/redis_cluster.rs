@@ -191,6 +191,35 @@ fn a_killed_master_is_replaced_and_its_topics_are_heard_again() {
 }
 
 #[test]
+fn a_master_that_says_nothing_more_is_replaced_like_a_dead_one() {
+    let cluster = RedisCluster::start(Options::default());
+    let hosts = cluster.addresses();
+    listen(&hosts, async |listener: Rc<Listener>| {
+        listener.until_up().await;
+        let waiting = meanwhile(cluster, |cluster| {
+            let former = cluster.owner(slot(0).0).unwrap();
+            cluster.node(former).freeze();
+            let began = Instant::now();
+            std::thread::sleep(Duration::from_secs(8));
+            cluster.node(former).thaw();
+            cluster.wait_until_whole();
+            began
+        });
+        let group = &listener.groups[0];
+        listener.until("its silence is found out", || !group.is_up.get()).await;
+        let ((_cluster, began), tags) = append_until(&listener, 0, &waiting).await;
+        eprintln!("found out after {:?}", group.down_at.get().unwrap().saturating_duration_since(began));
+        listener.until_up().await;
+        let last = tags.last().unwrap();
+        assert!(listener.outcomes.borrow()[last].is_done());
+        let tag = listener.append(0);
+        let text = tag.to_string();
+        assert_eq!(listener.outcome(tag).await, Outcome::Done(text.clone()));
+        listener.until("it is heard", || group.heard.borrow().last() == Some(&text)).await;
+    });
+}
+
+#[test]
 fn one_living_node_of_the_list_is_enough() {
     let cluster = RedisCluster::start(Options::default());
     let replica = (0..6).find(|node| cluster.owner(slot(0).0) != Some(*node)).unwrap();

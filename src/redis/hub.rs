@@ -289,7 +289,7 @@ impl Hub {
                 _ => {}
             }
         }
-        self.handle_doubt(is_asked);
+        self.handle_doubt(link, is_asked);
         self.tell(Sink::settle);
     }
 
@@ -297,7 +297,7 @@ impl Hub {
     pub(super) fn handle_failed_attempt(&self, link: &Rc<Link>, failure: &Failure) {
         self.links.borrow_mut().handle_attempt(link);
         self.report(link, failure);
-        self.handle_doubt(false);
+        self.handle_doubt(link, false);
     }
 
     /// Counts a failure, and tells the operator if it is another one than last time.

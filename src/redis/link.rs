@@ -128,12 +128,25 @@ impl Link {
 
     /// Appends a command, which `write` writes, to what goes out at the end of the turn. Only while the link is up.
     pub(super) fn send(&self, now_us: u64, errand: Errand, write: impl FnOnce(&mut Vec<u8>)) {
+        self.push(now_us, errand, |out, _| write(out));
+    }
+
+    /// Appends a command that is written already, and may have to be sent again.
+    pub(super) fn send_parcel(&self, now_us: u64, slot: Slot, traveller: Box<Traveller<Parcel>>) {
+        self.push(now_us, Errand::Parcel { slot, traveller }, |out, errand| {
+            if let Errand::Parcel { traveller, .. } = errand {
+                out.extend_from_slice(traveller.command.bytes());
+            }
+        });
+    }
+
+    fn push(&self, now_us: u64, errand: Errand, write: impl FnOnce(&mut Vec<u8>, &Errand)) {
         let mut wire = self.wire.borrow_mut();
         if wire.flights.is_empty() {
             self.silent_since_us.set(now_us);
         }
         let before = wire.out.len();
-        write(&mut wire.out);
+        write(&mut wire.out, &errand);
         let bytes = wire.out.len() - before;
         wire.bytes += bytes;
         wire.flights.push_back(Flight { errand, bytes });

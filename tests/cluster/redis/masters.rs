@@ -214,9 +214,9 @@ impl RedisCluster {
         wait_until("the cluster is whole", || {
             let mut running = self.nodes.iter().filter(|node| node.is_running());
             running.all(|node| {
-                let state = node.call(&["CLUSTER", "INFO"]).text();
+                let Reply::Text(state) = node.call(&["CLUSTER", "INFO"]) else { return false };
                 let is_linked = node.info("master_link_status").is_none_or(|status| status == "up");
-                state.contains("cluster_state:ok") && is_linked
+                String::from_utf8_lossy(&state).contains("cluster_state:ok") && is_linked
             })
         });
         let masters = (0..SLOT_COUNT).step_by(4096).filter_map(|slot| self.owner(slot));
