@@ -11,7 +11,7 @@ use core_shards::store::{Append, StoreTrouble, Unanswered};
 use core_shards::{Epoch, Partition, StoreEvent};
 use protocol::redis::Reply;
 
-use super::settings::USERS_KEPT_MAX;
+use super::settings::{RECEIPTS_MAX, USERS_KEPT_MAX};
 use super::{Question, State, Store, envelope, is_own_room, scripts};
 use crate::redis::GroupId;
 
@@ -113,11 +113,16 @@ impl Store {
         call.key(&self.keys.counter(partition));
         call.key(&self.keys.users_stream(partition));
         call.key(&self.keys.progress(partition, &self.run));
+        self.keys.receipts(partition).iter().for_each(|table| call.key(table));
         call.argument(fresh.as_str().as_bytes());
-        let (state_life, stream_life) = (self.settings.state_life_ms(), self.settings.stream_life_ms);
-        for number in
-            [self.settings.kept_max() as u64, USERS_KEPT_MAX as u64, state_life, stream_life, RECEIPT_LIFE_MS]
-        {
+        for number in [
+            self.settings.kept_max() as u64,
+            USERS_KEPT_MAX as u64,
+            self.settings.state_life_ms(),
+            self.settings.stream_life_ms,
+            RECEIPT_LIFE_MS,
+            RECEIPTS_MAX as u64,
+        ] {
             call.argument(number.to_string().as_bytes());
         }
         call.argument(self.client.publish_command().as_bytes());
@@ -143,7 +148,7 @@ impl Store {
             });
             call.argument(&envelope::body(channel, &append.payload));
             if let Some(idempotency) = &append.idempotency {
-                call.key(&self.keys.receipt(partition, idempotency));
+                call.argument(idempotency.as_bytes());
                 call.argument(append.id.as_str().as_bytes());
             }
         }

@@ -5,7 +5,7 @@
 //! head          'P', partition epoch 8, channel epoch 8, number 5, offset 5, milliseconds 6; all big endian
 //! receipt       head, message id 26
 //! signal        'S', what is signalled
-//! counter       partition epoch 8, last number 5
+//! counter       partition epoch 8, last number 5, 7 of the scripts' own
 //! state         partition epoch 8, channel epoch 8, last offset 5, last milliseconds 6, 6 of the scripts' own,
 //!               number of the last publication with an offset 5
 //! ```
@@ -74,6 +74,7 @@ pub(super) fn read_answer(text: &[u8]) -> Option<(StoredPlace, Option<MessageId>
 pub(super) fn read_counter(text: &[u8]) -> Option<Head> {
     let mut reader = Reader(text);
     let head = Head { epoch: reader.epoch()?, number: reader.number::<5>()? };
+    reader.number::<7>()?;
     reader.0.is_empty().then_some(head)
 }
 
@@ -177,9 +178,9 @@ mod tests {
 
     #[test]
     fn counters_and_states_are_read_as_the_scripts_write_them() {
-        let head = read_counter(b"AAAAAAAA\0\0\0\0\x09").unwrap();
+        let head = read_counter(b"AAAAAAAA\0\0\0\0\x09\x01\0\0\0\0\0\0").unwrap();
         assert_eq!((head.epoch.as_str(), head.number), ("AAAAAAAA", 9));
-        assert!(read_counter(b"AAAAAAAA\0\0\0\0\x09x").is_none() && read_counter(b"AAAAAAA").is_none());
+        assert!(read_counter(b"AAAAAAAA\0\0\0\0\x09").is_none() && read_counter(b"AAAAAAA").is_none());
         let state = b"AAAAAAAABBBBBBBB\0\0\0\0\x02\0\0\0\0\0\x03\0\0\0\0\0\x04\0\0\0\0\x05";
         let expected = State {
             epoch: Epoch::parse("BBBBBBBB").unwrap(),
