@@ -14,6 +14,8 @@ mod checker;
 mod client;
 #[path = "cluster/clocks.rs"]
 mod clocks;
+#[path = "cluster/deployed.rs"]
+mod deployed;
 #[path = "cluster/diary.rs"]
 mod diary;
 #[path = "cluster/faults_of_clusters.rs"]
@@ -40,6 +42,8 @@ mod pushes;
 mod redis;
 #[path = "cluster/site.rs"]
 mod site;
+#[path = "cluster/stock.rs"]
+mod stock;
 #[path = "cluster/together.rs"]
 mod together;
 #[path = "cluster/visitor.rs"]
