@@ -27,7 +27,7 @@ fn an_empty_redis_after_a_crash_is_a_new_epoch_for_everybody() {
     let judged = crowd.judge();
     judged.is_sound(&site).is_answered();
     for diary in &judged.diaries {
-        for (channel, page) in &diary.pages {
+        for (channel, page) in diary.pages.iter().filter(|(channel, _)| channel.starts_with("room")) {
             let epochs = page.iter().filter_map(|(_, line)| epoch(line));
             let epochs: std::collections::BTreeSet<&str> = epochs.collect();
             assert!(epochs.len() > 1, "{} was not told of the new epoch of {channel}", diary.name);
