@@ -8,8 +8,12 @@
 mod alone;
 #[path = "cluster/balancer.rs"]
 mod balancer;
+#[path = "cluster/chaos.rs"]
+mod chaos;
 #[path = "cluster/checker.rs"]
 mod checker;
+#[path = "cluster/churn.rs"]
+mod churn;
 #[path = "cluster/client.rs"]
 mod client;
 #[path = "cluster/clocks.rs"]

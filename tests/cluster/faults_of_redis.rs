@@ -107,6 +107,36 @@ fn a_feed_that_is_silent_while_commands_are_answered_is_found_and_repaired() {
 }
 
 #[test]
+fn pushes_that_are_lost_while_commands_are_answered_are_fetched() {
+    let redis = Redis::start(Options::default());
+    let weather = Weather::before(redis.address().parse().unwrap());
+    let site = Site::start(&[&weather.url(), &redis.url(), &redis.url()], &QUICK);
+    let crowd = site.crowd(Load::steady());
+    for _ in 0..5 {
+        crowd.wait_for_more(100);
+        weather.set(Sky { drops_pushes: true, ..Sky::default() });
+        std::thread::sleep(Duration::from_millis(300));
+        weather.clear();
+    }
+    crowd.wait_for_more(100);
+    crowd.judge().is_sound(&site).is_without_gaps().is_answered();
+}
+
+#[test]
+fn a_node_that_hears_late_hears_everything() {
+    let redis = Redis::start(Options::default());
+    let weather = Weather::before(redis.address().parse().unwrap());
+    let site = Site::start(&[&weather.url(), &redis.url(), &redis.url()], &QUICK);
+    let crowd = site.crowd(Load::steady());
+    crowd.wait_for_more(100);
+    weather.set(Sky { delay: Duration::from_millis(150), one_late_in: 50, ..Sky::default() });
+    crowd.talk_for(seconds(4, 30), || {});
+    weather.clear();
+    crowd.wait_for_more(100);
+    crowd.judge().is_sound(&site).is_without_gaps().is_answered().is_without_refusals();
+}
+
+#[test]
 fn a_slow_redis_makes_messages_late_or_refused_and_nothing_worse() {
     let redis = Redis::start(Options::default());
     let weather = Weather::before(redis.address().parse().unwrap());

@@ -95,7 +95,7 @@ class Chatter {
   end() {
     this.#socket.disconnect();
     const { name, pages, said, returns, complaints } = this;
-    console.log(JSON.stringify({ name, pages, said, returns, complaints }));
+    return JSON.stringify({ name, pages, said, returns, complaints });
   }
 }
 
@@ -109,6 +109,6 @@ orders.on('line', () => chatters.forEach((chatter) => chatter.hush()));
 orders.on('close', async () => {
   chatters.forEach((chatter) => chatter.hush());
   for (let round = 0; round < 300 && !chatters.every((chatter) => chatter.isSettled); round += 1) await sleep(100);
-  chatters.forEach((chatter) => chatter.end());
-  process.exit(0);
+  // All of it has to be in the pipe before the process may end.
+  process.stdout.write(`${chatters.map((chatter) => chatter.end()).join('\n')}\n`, () => process.exit(0));
 });
