@@ -186,13 +186,10 @@ impl Store {
         answers
     }
 
-    /// Whether anything that was asked for has not been carried out yet.
+    /// Whether anything is not answered yet that is to be answered.
     pub fn owes(&self) -> bool {
         let state = self.state.borrow();
-        let metrics = self.client.metrics();
-        !state.questions.is_empty()
-            || state.appends.iter().any(Appends::is_waiting)
-            || metrics.in_flight.get() + metrics.in_flight_bytes.get() > 0
+        !state.questions.is_empty() || state.appends.iter().any(Appends::is_waiting)
     }
 
     /// Sends what waits and ends the connections.

@@ -76,9 +76,13 @@ impl RedisHealth {
         if standing == Standing::Disabled || now.monotonic_ms() < self.next_look_ms.load(Ordering::Relaxed) {
             return;
         }
+        let slowest_us = self.cores.iter().map(|core| core.last_round_trip_us.get()).max().unwrap_or(0);
+        self.latency_us.store(slowest_us, Ordering::Relaxed);
+        if standing == Standing::Connected && slowest_us == 0 {
+            // Nothing has gone round yet: the next second tells more.
+            return;
+        }
         self.next_look_ms.store(now.monotonic_ms() + self.interval_ms, Ordering::Relaxed);
-        let slowest_us = self.cores.iter().map(|core| core.last_round_trip_us.get()).max();
-        self.latency_us.store(slowest_us.unwrap_or(0), Ordering::Relaxed);
         match standing {
             Standing::Lost(trouble) | Standing::NotYet(trouble) => {
                 let trouble = trouble.map_or("none is reported", Trouble::label);
