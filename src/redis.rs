@@ -18,6 +18,7 @@ mod handshake;
 mod hub;
 mod line;
 mod link;
+mod links;
 mod metrics;
 mod resolve;
 mod script;

@@ -296,6 +296,7 @@ fn a_redis_that_forgot_everything_is_found_out_by_its_epoch() {
     let (mut redis, mut one, _other) = two_nodes();
     let before = one.open("general");
     one.append("general", 1, "lost");
+    one.heard("general");
     redis.kill();
     let partition = one.partition_of("general");
     one.expect("the loss", |event| match event {

@@ -76,6 +76,8 @@ mod table;
 mod tidings;
 #[cfg(test)]
 mod trial;
+#[cfg(test)]
+mod trial_of_nodes;
 mod typing;
 mod typists;
 mod users;
@@ -101,6 +103,7 @@ use crate::publication::Publication;
 use crate::store::{StoreEvent, StoreRequest, Unanswered};
 use crate::wheel::Wheel;
 use calls::Broadcasting;
+use feed::Feeds;
 use follow::{Followed, Survey, SurveyPart};
 use gathering::Gatherings;
 use homes::Homes;
@@ -185,6 +188,7 @@ pub struct Shard {
     users: Users,
     rooms: Rooms,
     homes: Homes,
+    feeds: Feeds,
     receipts: Receipts,
     /// Sessions that began here so far.
     session_number: u64,
@@ -202,7 +206,7 @@ pub struct Shard {
     batch_number: u64,
     followers: Table<Followed>,
     surveys: Gatherings<Survey, SurveyPart>,
-    broadcasts: Gatherings<Broadcasting, u32>,
+    broadcasts: Gatherings<Broadcasting, Option<u32>>,
     access: AccessCache<Errand>,
     questions: Vec<Question>,
     /// What is wanted of the store that nodes share, in order.
@@ -233,6 +237,7 @@ impl Shard {
             users: Users::default(),
             rooms: Rooms::default(),
             homes: Homes::new(seed),
+            feeds: Feeds::new(core, &placement),
             receipts: Receipts::new(limits.memory.receipts_max),
             session_number: 0,
             ticket: 0,
@@ -354,6 +359,7 @@ impl Shard {
                 Deadline::Home(place) => self.home_is_due(place, now, out),
             }
         }
+        self.feeds_are_due(now, out);
         self.receipts.expire(now.monotonic_ms());
         self.trim_journal(now);
         self.access.expire(now.monotonic_ms());
@@ -371,7 +377,7 @@ impl Shard {
             self.tidings.next_end_ms(self.is_somebody_owed()),
         ];
         let slow = ends.into_iter().flatten().min().map(|end_ms| end_ms.next_multiple_of(1_000));
-        [self.deadlines.next_deadline_ms(), slow].into_iter().flatten().min()
+        [self.deadlines.next_deadline_ms(), self.feeds.next_deadline_ms(), slow].into_iter().flatten().min()
     }
 
     /// Arms the wheel for somebody who noted the deadline. When too many entries of the wheel mean nothing any more,
@@ -400,6 +406,7 @@ impl Shard {
     }
 
     fn open(&mut self, from: CoreId, letter: Mail, now: Now, out: &mut Outputs) {
+        let Some(letter) = self.put_aside(from, letter, now, out) else { return };
         self.metrics.letters.increment();
         match letter {
             Mail::Join(join) => self.admit_member(from, *join, now, out),
@@ -445,6 +452,7 @@ impl Shard {
         while let Some(letter) = self.own_mail.pop_front() {
             self.open(self.core, letter, now, out);
         }
+        self.linger(now);
         if self.burden.joins == 0 && !self.is_somebody_owed() {
             self.tidings.forget_latest_of(self.core);
         }

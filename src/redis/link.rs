@@ -13,13 +13,14 @@ use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
-use protocol::redis::{Decoder, DecoderLimits, List, Received, Reply, push_command};
+use protocol::redis::{Decoder, DecoderLimits, List, Received, Reply, Slot, push_command};
 
 use super::address::Host;
 use super::backoff::Backoff;
 use super::canary::SILENCE_US_MAX;
+use super::detours::Traveller;
 use super::handshake::{Hello, shake_hands};
-use super::hub::Hub;
+use super::hub::{Hub, Parcel};
 use super::line::Line;
 use super::resolve::Resolver;
 use super::sink::GroupId;
@@ -49,6 +50,10 @@ const BARRIER: &[&[u8]] = &[b"PING", b"b"];
 pub(super) enum Errand {
     /// Whoever sent it gets the reply.
     Command { tag: u64 },
+    /// It goes to the master of a slot, and may have to go on from there.
+    Parcel { slot: Slot, traveller: Box<Traveller<Parcel>> },
+    /// A question for who serves which slot.
+    Topology,
     /// Nobody does.
     Unanswered,
     /// A publish of our own.
@@ -385,7 +390,7 @@ fn handle_reply(link: &Rc<Link>, hub: &Rc<Hub>, reply: Reply<'_>) -> Result<(), 
 }
 
 /// For the spreading of attempts: any number will do.
-fn random() -> u64 {
+pub(super) fn random() -> u64 {
     let mut bytes = [0; 8];
     match getrandom::fill(&mut bytes) {
         Ok(()) => u64::from_le_bytes(bytes),
