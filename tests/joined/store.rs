@@ -98,6 +98,12 @@ impl Store {
                 let record = self.memory.take_session(&pid);
                 self.lines[line].tell(StoreEvent::Taken { ticket, record });
             }
+            StoreRequest::NoteAbsences { user, channels } => self.memory.note_absences(user, channels),
+            StoreRequest::AskAbsences { user, ticket } => {
+                let channels = self.memory.absences(&user);
+                self.lines[line].tell(StoreEvent::Absences { ticket, channels });
+            }
+            StoreRequest::EndAbsence { user, channel } => self.memory.end_absence(&user, &channel),
             StoreRequest::Renew { generation, is_last } => {
                 let lease = (self.lines[line].run, generation);
                 let (was_held, was_any, alive) = self.memory.renew(lease, is_last, self.now_ms);
@@ -137,7 +143,8 @@ impl Store {
         self.lines[line].watch(&channel);
         let (epoch, offset, timestamp_ms, tail) = self.memory.past(partition, &channel);
         let head = self.memory.head(partition);
-        let opened = Opened { channel, head, epoch, offset, timestamp_ms, tail };
+        let last_number = tail.last().map_or(0, |last| last.place.number);
+        let opened = Opened { channel, head, epoch, offset, timestamp_ms, last_number, tail };
         self.lines[line].tell(StoreEvent::Opened(Box::new(opened)));
     }
 

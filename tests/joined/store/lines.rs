@@ -142,12 +142,15 @@ fn answer_to(request: &StoreRequest) -> Option<Unanswered> {
         StoreRequest::Open(channel) => Some(Unanswered::Open(channel.clone())),
         StoreRequest::CatchUp(catch_up) => Some(Unanswered::CatchUp(catch_up.partition, catch_up.ticket)),
         StoreRequest::TakeSession { ticket, .. } => Some(Unanswered::TakeSession(*ticket)),
+        StoreRequest::AskAbsences { ticket, .. } => Some(Unanswered::AskAbsences(*ticket)),
         StoreRequest::Renew { .. } => Some(Unanswered::Renew),
         StoreRequest::Close(_)
         | StoreRequest::Renounce(..)
         | StoreRequest::Signal(..)
         | StoreRequest::KeepSession { .. }
-        | StoreRequest::DropSession { .. } => None,
+        | StoreRequest::DropSession { .. }
+        | StoreRequest::NoteAbsences { .. }
+        | StoreRequest::EndAbsence { .. } => None,
     }
 }
 
@@ -159,6 +162,7 @@ fn is_answer(event: &StoreEvent, request: &Unanswered) -> bool {
         (StoreEvent::Opened(opened), Unanswered::Open(channel)) => opened.channel == *channel,
         (StoreEvent::CaughtUp(caught_up), Unanswered::CatchUp(_, ticket)) => caught_up.ticket == *ticket,
         (StoreEvent::Taken { ticket, .. }, Unanswered::TakeSession(asked)) => ticket == asked,
+        (StoreEvent::Absences { ticket, .. }, Unanswered::AskAbsences(asked)) => ticket == asked,
         (StoreEvent::Leases { .. }, Unanswered::Renew) => true,
         (StoreEvent::Refused(refused), request) => format!("{:?}", refused.request) == format!("{request:?}"),
         _ => false,

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use core_shards::cursor::RunId;
 use core_shards::ids::MessageId;
 use core_shards::store::{Append, Head, Known, Progress, Stored, StoredPlace};
-use core_shards::{ChannelName, Epoch, Offset, Partition};
+use core_shards::{ChannelName, Epoch, Offset, Partition, UserId};
 
 /// How long a node lives that says nothing.
 const LEASE_MS: u64 = 10_000;
@@ -46,6 +46,7 @@ struct Shelf {
 pub(super) struct Memory {
     shelves: BTreeMap<u16, Shelf>,
     sessions: HashMap<Box<str>, Vec<u8>>,
+    absences: HashMap<UserId, BTreeMap<ChannelName, Vec<u8>>>,
     leases: HashMap<(RunId, u32), u64>,
     random: u64,
 }
@@ -66,7 +67,13 @@ pub(super) fn copy(stored: &Stored) -> Stored {
 
 impl Memory {
     pub(super) fn new(seed: u64) -> Self {
-        Self { shelves: BTreeMap::new(), sessions: HashMap::new(), leases: HashMap::new(), random: seed | 1 }
+        Self {
+            shelves: BTreeMap::new(),
+            sessions: HashMap::new(),
+            absences: HashMap::new(),
+            leases: HashMap::new(),
+            random: seed | 1,
+        }
     }
 
     pub(super) fn take_random(&self) -> u64 {
@@ -78,7 +85,7 @@ impl Memory {
     }
 
     pub(super) fn forget_all(&mut self) {
-        (self.shelves, self.sessions, self.leases) = (BTreeMap::new(), HashMap::new(), HashMap::new());
+        *self = Self::new(self.random);
     }
 
     fn new_epoch(&mut self) -> Epoch {
@@ -206,6 +213,24 @@ impl Memory {
 
     pub(super) fn take_session(&mut self, pid: &str) -> Option<Vec<u8>> {
         self.sessions.remove(pid)
+    }
+
+    pub(super) fn note_absences(&mut self, user: UserId, channels: Vec<(ChannelName, Vec<u8>)>) {
+        let absences = self.absences.entry(user).or_default();
+        for (channel, absence) in channels {
+            absences.entry(channel).or_insert(absence);
+        }
+    }
+
+    pub(super) fn absences(&self, user: &str) -> Vec<(ChannelName, Vec<u8>)> {
+        let absences = self.absences.get(user).into_iter().flatten();
+        absences.map(|(channel, absence)| (channel.clone(), absence.clone())).collect()
+    }
+
+    pub(super) fn end_absence(&mut self, user: &str, channel: &str) {
+        if let Some(absences) = self.absences.get_mut(user) {
+            absences.remove(channel);
+        }
     }
 
     /// Renews a lease; whether it was held, whether any was, and who lives.
