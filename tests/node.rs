@@ -30,7 +30,7 @@ mod moving;
 #[path = "node/polling.rs"]
 mod polling;
 #[path = "cluster/redis.rs"]
-#[allow(dead_code, reason = "other suites use the rest of it")]
+#[allow(dead_code, unused_imports, reason = "other suites use the rest of it")]
 mod redis;
 #[path = "node/server.rs"]
 mod server;

@@ -4,16 +4,22 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use core_shards::Now;
+use core_shards::metrics::Counter;
+use core_shards::{Now, ShardMetrics};
 use serde_json::{Value, json};
 
 use crate::redis::{StoreMetrics, Trouble};
+
+/// The number of the state in which a partition misses nothing.
+const LIVE: usize = 2;
 
 /// What the node knows of the Redis over which it meets others.
 #[derive(Debug)]
 pub struct RedisHealth {
     /// The counters of each core's way; none where nodes do not meet.
     cores: Vec<Arc<StoreMetrics>>,
+    /// Those of each core's shard, which says how far partitions are with what was missed.
+    shards: Vec<Arc<ShardMetrics>>,
     interval_ms: u64,
     /// Everything was heard at some time since the start.
     has_met: AtomicBool,
@@ -39,9 +45,9 @@ pub(super) enum Standing {
 
 impl RedisHealth {
     /// Begins to look, once in so many milliseconds. Without `cores` the node is alone.
-    pub fn new(cores: Vec<Arc<StoreMetrics>>, interval_ms: u64) -> Self {
+    pub fn new(cores: Vec<Arc<StoreMetrics>>, shards: Vec<Arc<ShardMetrics>>, interval_ms: u64) -> Self {
         let (has_met, next_look_ms, latency_us) = Default::default();
-        Self { cores, interval_ms, has_met, next_look_ms, latency_us }
+        Self { cores, shards, interval_ms, has_met, next_look_ms, latency_us }
     }
 
     /// The counters of each core's way.
@@ -65,9 +71,18 @@ impl RedisHealth {
         }
     }
 
-    /// Whether all cores hear everything.
+    /// Whether all cores hear everything, and nothing that was missed is still missing.
     pub(super) fn is_up(&self) -> bool {
-        self.cores.iter().all(|core| core.is_up())
+        self.cores.iter().all(|core| core.is_up()) && self.live() == self.sum(|core| &core.groups)
+    }
+
+    /// Partitions that miss nothing, as counted each second.
+    fn live(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.partitions[LIVE].get()).sum()
+    }
+
+    fn sum(&self, field: fn(&StoreMetrics) -> &Counter) -> u64 {
+        self.cores.iter().map(|core| field(core).get()).sum()
     }
 
     /// Looks, if it is time to. To be called about once a second, by one core.
@@ -103,13 +118,13 @@ impl RedisHealth {
             Standing::Troubled(trouble) => ("connected", Some(trouble)),
             Standing::Lost(trouble) | Standing::NotYet(trouble) => ("disconnected", trouble),
         };
-        let sum = |field: fn(&StoreMetrics) -> u64| self.cores.iter().map(|core| field(core)).sum::<u64>();
         let mut page = json!({
             "status": status,
             "latency": self.latency_us.load(Ordering::Relaxed) as f64 / 1e3,
             "partitions": {
-                "heard": sum(|core| core.groups_up.get()),
-                "total": sum(|core| core.groups.get()),
+                "heard": self.sum(|core| &core.groups_up),
+                "live": self.live(),
+                "total": self.sum(|core| &core.groups),
             },
         });
         if let Some(trouble) = trouble {
@@ -142,12 +157,15 @@ mod tests {
             core.groups.set(2);
             core.links.set(1);
         }
-        RedisHealth::new(cores, 30_000)
+        let shards = (0..core_count).map(|_| Arc::default()).collect();
+        RedisHealth::new(cores, shards, 30_000)
     }
 
-    fn set_up(core: &StoreMetrics, is_up: bool) {
-        core.groups_up.set(if is_up { 2 } else { 1 });
-        core.links_up.set(u64::from(is_up));
+    fn set_up(health: &RedisHealth, number: usize, is_up: bool) {
+        let count = if is_up { 2 } else { 1 };
+        health.cores[number].groups_up.set(count);
+        health.cores[number].links_up.set(u64::from(is_up));
+        health.shards[number].partitions[LIVE].set(count);
     }
 
     fn at(monotonic_ms: u64) -> Now {
@@ -160,26 +178,29 @@ mod tests {
         assert_eq!(health.standing(at(0)), Standing::NotYet(None));
         assert!(!health.standing(at(0)).is_ready());
         health.cores[1].trouble.set(Trouble::NotAuthenticated as u64 + 1);
-        set_up(&health.cores[0], true);
+        set_up(&health, 0, true);
         assert_eq!(health.standing(at(0)), Standing::NotYet(Some(Trouble::NotAuthenticated)));
         assert_eq!(health.page(at(0))["trouble"], "not_authenticated");
-        set_up(&health.cores[1], true);
+        set_up(&health, 1, true);
         let standing = health.standing(at(0));
         assert_eq!(standing, Standing::Troubled(Trouble::NotAuthenticated));
         assert!(standing.is_ready() && !standing.is_whole());
         assert_eq!(health.page(at(0))["status"], "connected");
         health.cores[1].trouble.set(0);
         assert_eq!(health.standing(at(0)), Standing::Connected);
-        set_up(&health.cores[0], false);
+        health.shards[1].partitions[LIVE].set(1);
+        assert_eq!(health.standing(at(0)), Standing::Lost(None), "something is still missing");
+        health.shards[1].partitions[LIVE].set(2);
+        set_up(&health, 0, false);
         let standing = health.standing(at(0));
         assert!(standing.is_ready() && !standing.is_whole(), "{standing:?}");
         assert_eq!(health.page(at(0))["status"], "disconnected");
-        assert_eq!(health.page(at(0))["partitions"], json!({"heard": 3, "total": 4}));
+        assert_eq!(health.page(at(0))["partitions"], json!({"heard": 3, "live": 3, "total": 4}));
     }
 
     #[test]
     fn without_redis_a_node_is_whole() {
-        let health = RedisHealth::new(Vec::new(), 30_000);
+        let health = RedisHealth::new(Vec::new(), vec![Arc::default()], 30_000);
         assert!(health.standing(at(0)).is_ready() && health.standing(at(0)).is_whole());
         assert_eq!(health.page(at(0)), json!({"status": "disabled"}));
         health.look(at(0));
