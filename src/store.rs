@@ -186,6 +186,11 @@ impl Store {
         answers
     }
 
+    /// Whether there is no connection that what is said now could go over.
+    pub fn is_away(&self) -> bool {
+        self.client.metrics().links_up.get() == 0
+    }
+
     /// Whether anything is not answered yet that is to be answered.
     pub fn owes(&self) -> bool {
         let state = self.state.borrow();
