@@ -54,6 +54,8 @@ pub struct Store {
     flush_wanted: LocalNotify,
     /// An answer that cannot be read was logged.
     is_puzzled: Cell<bool>,
+    /// Another number of partitions was logged.
+    is_at_odds: Cell<bool>,
 }
 
 /// What changes.
@@ -93,6 +95,8 @@ enum Question {
     AskAbsences(u64),
     /// The leases.
     Renew,
+    /// How many partitions other nodes have.
+    Partitions,
 }
 
 /// The tag of commands whose answer nobody wants.
@@ -138,6 +142,7 @@ impl Store {
             listener: OnceCell::new(),
             flush_wanted: LocalNotify::default(),
             is_puzzled: Cell::new(false),
+            is_at_odds: Cell::new(false),
         })
     }
 
