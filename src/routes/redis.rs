@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 
 use crate::redis::{StoreMetrics, Trouble};
 
+/// How long after its start a node that has heard nothing of Redis, good or bad, is nothing to write about.
+const STARTS_MS: u64 = 2_000;
+
 /// The number of the state in which a partition misses nothing.
 const LIVE: usize = 2;
 
@@ -93,7 +96,12 @@ impl RedisHealth {
         }
         let slowest_us = self.cores.iter().map(|core| core.last_round_trip_us.get()).max().unwrap_or(0);
         self.latency_us.store(slowest_us, Ordering::Relaxed);
-        if standing == Standing::Connected && slowest_us == 0 {
+        let is_starting = match standing {
+            Standing::Connected => slowest_us == 0,
+            Standing::NotYet(trouble) => trouble.is_none() && now.monotonic_ms() < STARTS_MS,
+            _ => false,
+        };
+        if is_starting {
             // Nothing has gone round yet: the next second tells more.
             return;
         }
