@@ -95,7 +95,6 @@ impl RedisHealth {
             return;
         }
         let slowest_us = self.cores.iter().map(|core| core.last_round_trip_us.get()).max().unwrap_or(0);
-        self.latency_us.store(slowest_us, Ordering::Relaxed);
         let is_starting = match standing {
             Standing::Connected => slowest_us == 0,
             Standing::NotYet(trouble) => trouble.is_none() && now.monotonic_ms() < STARTS_MS,
@@ -106,6 +105,7 @@ impl RedisHealth {
             return;
         }
         self.next_look_ms.store(now.monotonic_ms() + self.interval_ms, Ordering::Relaxed);
+        self.latency_us.store(slowest_us, Ordering::Relaxed);
         match standing {
             Standing::Lost(trouble) | Standing::NotYet(trouble) => {
                 let trouble = trouble.map_or("none is reported", Trouble::label);
@@ -222,6 +222,8 @@ mod tests {
             health.look(at(now_ms));
             health.page(at(0))["latency"].as_f64()
         };
+        assert_eq!(latency(420, 999), Some(0.0), "the node has hardly started");
+        (0..2).for_each(|number| set_up(&health, number, true));
         assert_eq!(latency(420, 1_000), Some(0.42));
         assert_eq!(latency(900, 30_999), Some(0.42));
         assert_eq!(latency(900, 31_000), Some(0.9));
