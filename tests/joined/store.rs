@@ -92,7 +92,7 @@ impl Store {
             }
             StoreRequest::Renounce(partition, epoch) => self.memory.renounce(partition, epoch),
             StoreRequest::Signal(topic, signal) => self.signal(&topic, &signal),
-            StoreRequest::KeepSession { pid, record } => self.memory.keep_session(pid, record),
+            StoreRequest::KeepSession { pid, record, .. } => self.memory.keep_session(pid, record),
             StoreRequest::DropSession { pid } => drop(self.memory.take_session(&pid)),
             StoreRequest::TakeSession { pid, ticket } => {
                 let record = self.memory.take_session(&pid);
@@ -142,8 +142,8 @@ impl Store {
         let Some(partition) = self.placement.partition_of(&channel) else { return };
         self.lines[line].watch(&channel);
         let (epoch, offset, timestamp_ms, tail) = self.memory.past(partition, &channel);
+        let last_number = self.memory.last_number(partition, &channel);
         let head = self.memory.head(partition);
-        let last_number = tail.last().map_or(0, |last| last.place.number);
         let opened = Opened { channel, head, epoch, offset, timestamp_ms, last_number, tail };
         self.lines[line].tell(StoreEvent::Opened(Box::new(opened)));
     }

@@ -142,15 +142,9 @@ fn answer_to(request: &StoreRequest) -> Option<Unanswered> {
         StoreRequest::Open(channel) => Some(Unanswered::Open(channel.clone())),
         StoreRequest::CatchUp(catch_up) => Some(Unanswered::CatchUp(catch_up.partition, catch_up.ticket)),
         StoreRequest::TakeSession { ticket, .. } => Some(Unanswered::TakeSession(*ticket)),
-        StoreRequest::AskAbsences { ticket, .. } => Some(Unanswered::AskAbsences(*ticket)),
         StoreRequest::Renew { .. } => Some(Unanswered::Renew),
-        StoreRequest::Close(_)
-        | StoreRequest::Renounce(..)
-        | StoreRequest::Signal(..)
-        | StoreRequest::KeepSession { .. }
-        | StoreRequest::DropSession { .. }
-        | StoreRequest::NoteAbsences { .. }
-        | StoreRequest::EndAbsence { .. } => None,
+        StoreRequest::AskAbsences { ticket, .. } => Some(Unanswered::AskAbsences(*ticket)),
+        _ => None,
     }
 }
 
@@ -161,8 +155,8 @@ fn is_answer(event: &StoreEvent, request: &Unanswered) -> bool {
         }
         (StoreEvent::Opened(opened), Unanswered::Open(channel)) => opened.channel == *channel,
         (StoreEvent::CaughtUp(caught_up), Unanswered::CatchUp(_, ticket)) => caught_up.ticket == *ticket,
-        (StoreEvent::Taken { ticket, .. }, Unanswered::TakeSession(asked)) => ticket == asked,
         (StoreEvent::Absences { ticket, .. }, Unanswered::AskAbsences(asked)) => ticket == asked,
+        (StoreEvent::Taken { ticket, .. }, Unanswered::TakeSession(asked)) => ticket == asked,
         (StoreEvent::Leases { .. }, Unanswered::Renew) => true,
         (StoreEvent::Refused(refused), request) => format!("{:?}", refused.request) == format!("{request:?}"),
         _ => false,
