@@ -319,7 +319,7 @@ impl Application for ChatNode {
     }
 
     fn owes(&self) -> bool {
-        self.parts.store.as_ref().is_some_and(|store| store.owes())
+        self.parts.store.as_ref().is_some_and(|store| self.shard.owes() || store.owes())
     }
 
     fn body_bytes_max(&mut self, request: &HttpRequest<'_>) -> usize {
