@@ -196,13 +196,15 @@ impl Store {
         answers
     }
 
-    /// Whether anything that was asked for has not been carried out yet.
+    /// Whether there is no connection that what is said now could go over.
+    pub fn is_away(&self) -> bool {
+        self.client.metrics().links_up.get() == 0
+    }
+
+    /// Whether anything is not answered yet that is to be answered.
     pub fn owes(&self) -> bool {
         let state = self.state.borrow();
-        let metrics = self.client.metrics();
-        !state.questions.is_empty()
-            || state.appends.iter().any(Appends::is_waiting)
-            || metrics.in_flight.get() + metrics.in_flight_bytes.get() > 0
+        !state.questions.is_empty() || state.appends.iter().any(Appends::is_waiting)
     }
 
     /// Sends what waits and ends the connections.
