@@ -54,6 +54,8 @@ pub struct Store {
     flush_wanted: LocalNotify,
     /// An answer that cannot be read was logged.
     is_puzzled: Cell<bool>,
+    /// Another number of partitions was logged.
+    is_at_odds: Cell<bool>,
 }
 
 /// What changes.
@@ -93,6 +95,8 @@ enum Question {
     AskAbsences(u64),
     /// The leases.
     Renew,
+    /// How many partitions other nodes have.
+    Partitions,
 }
 
 /// The tag of commands whose answer nobody wants.
@@ -138,6 +142,7 @@ impl Store {
             listener: OnceCell::new(),
             flush_wanted: LocalNotify::default(),
             is_puzzled: Cell::new(false),
+            is_at_odds: Cell::new(false),
         })
     }
 
@@ -191,13 +196,15 @@ impl Store {
         answers
     }
 
-    /// Whether anything that was asked for has not been carried out yet.
+    /// Whether there is no connection that what is said now could go over.
+    pub fn is_away(&self) -> bool {
+        self.client.metrics().links_up.get() == 0
+    }
+
+    /// Whether anything is not answered yet that is to be answered.
     pub fn owes(&self) -> bool {
         let state = self.state.borrow();
-        let metrics = self.client.metrics();
-        !state.questions.is_empty()
-            || state.appends.iter().any(Appends::is_waiting)
-            || metrics.in_flight.get() + metrics.in_flight_bytes.get() > 0
+        !state.questions.is_empty() || state.appends.iter().any(Appends::is_waiting)
     }
 
     /// Sends what waits and ends the connections.

@@ -31,11 +31,16 @@ mod metrics;
 mod moving;
 #[path = "node/polling.rs"]
 mod polling;
+#[path = "cluster/redis.rs"]
+#[allow(dead_code, unused_imports, reason = "other suites use the rest of it")]
+mod redis;
 #[path = "node/server.rs"]
 mod server;
 #[path = "node/shutdown.rs"]
 mod shutdown;
 #[path = "node/slow_readers.rs"]
 mod slow_readers;
+#[path = "node/together.rs"]
+mod together;
 #[path = "node/websocket.rs"]
 mod websocket;

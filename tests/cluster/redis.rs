@@ -22,6 +22,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use certificates::Certificates;
+#[allow(unused_imports, reason = "each suite uses its part")]
 pub(crate) use masters::RedisCluster;
 pub(crate) use reply::{Connection, Reply};
 
@@ -108,6 +109,11 @@ impl Redis {
     /// The port without TLS.
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
     }
 
     /// The port with TLS.
