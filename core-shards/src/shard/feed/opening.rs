@@ -4,7 +4,7 @@
 use super::super::Shard;
 use super::super::home::Home;
 use crate::Now;
-use crate::ids::{ChannelName, CoreId, MessageId, Partition};
+use crate::ids::{ChannelName, CoreId, Partition};
 use crate::limits::{LETTERS_WAITING_MAX, LINGER_MS, STORE_RETRY_MS};
 use crate::mail::{GapReason, Mail, Sender};
 use crate::outputs::Outputs;
@@ -34,9 +34,6 @@ pub(in crate::shard) struct Tie {
     pub(in crate::shard) timestamp_ms: u64,
     /// The time of the last one that is kept.
     pub(in crate::shard) kept_timestamp_ms: u64,
-    /// The last publications of the channel's former epoch: a node that had not heard that they were appended sends
-    /// them again.
-    pub(in crate::shard) former: Vec<MessageId>,
 }
 
 impl Tie {
@@ -49,7 +46,6 @@ impl Tie {
             handed_out_count: 0,
             timestamp_ms: 0,
             kept_timestamp_ms: 0,
-            former: Vec::new(),
         }
     }
 
