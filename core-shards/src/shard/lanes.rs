@@ -3,8 +3,20 @@
 
 use smallvec::SmallVec;
 
+use super::Shard;
+use super::sessions::UNLISTED;
 use crate::cursor::{Fold, RunId, Vector, Writer};
-use crate::ids::{CoreId, Epoch, Lane};
+use crate::ids::{CoreId, Epoch, Lane, RoomId, SessionId};
+use crate::publication::Publication;
+
+/// A session that has more of a room than this core has handed out: it came from a node that was ahead.
+#[derive(Clone, Copy, Debug)]
+struct Late {
+    room: RoomId,
+    session: SessionId,
+    /// The position up to which it has everything.
+    seq: u64,
+}
 
 /// The places of one core.
 #[derive(Debug)]
@@ -14,6 +26,8 @@ pub(super) struct Lanes {
     epochs: SmallVec<[Option<Epoch>; 4]>,
     /// The vector's text; empty if it is to be written anew.
     text: String,
+    /// Sessions that are handed nothing until this core has come as far as they have. Mostly nobody.
+    late: Vec<Late>,
 }
 
 impl Lanes {
@@ -22,7 +36,7 @@ impl Lanes {
         let epochs = SmallVec::from_elem(None, usize::from(partition_count));
         let mut vector = Vector::new(Writer::of(run, core), partition_count);
         vector.fold = Fold::of(epochs.iter().copied());
-        Self { vector, epochs, text: String::new() }
+        Self { vector, epochs, text: String::new(), late: Vec::new() }
     }
 
     /// The places.
@@ -65,6 +79,78 @@ impl Lanes {
         }
         self.text.clear();
         is_other
+    }
+}
+
+impl Shard {
+    /// A publication of the shared store is handed out here.
+    pub(super) fn advance(&mut self, publication: &Publication) {
+        if !self.lanes.advance(publication.lane, publication.seq) {
+            // Only a store that contradicts itself goes back. Nobody resumes over that.
+            self.forget_lane(publication.lane);
+        }
+    }
+
+    /// The positions of a lane begin anew: those before it are not compared with what follows.
+    pub(super) fn begin_lane(&mut self, lane: Lane, epoch: Epoch) {
+        if self.lanes.begin(lane, epoch) {
+            self.forget_lane(lane);
+        }
+        self.keep_all_records();
+    }
+
+    /// Positions of a lane that are known mean nothing any more: everything that comes is greater.
+    fn forget_lane(&mut self, lane: Lane) {
+        let is_meant = |name: &str| self.placement.partition_of(name).map(Lane::from) == Some(lane);
+        let rooms: Vec<u32> = self.rooms.iter().map(|(index, _)| index).collect();
+        let rooms: Vec<u32> =
+            rooms.into_iter().filter(|index| is_meant(&self.rooms.at(*index).channel)).collect();
+        let ids: Vec<SessionId> = self.sessions.iter().map(|(id, _)| id).collect();
+        for index in &rooms {
+            self.rooms.at_mut(*index).fallen = None;
+            self.list_late(self.rooms.place(*index), u64::MAX);
+        }
+        for id in ids {
+            if let Some(session) = self.sessions.get_mut(id) {
+                session.forget_starts(&rooms);
+            }
+        }
+        let users: Vec<u32> = self.users.iter().map(|(index, _)| index).collect();
+        for index in users {
+            let Some(past) = &mut self.users.at_mut(index).past else { continue };
+            past.own_fallen = 0;
+            past.detached.iter_mut().for_each(|detached| detached.session.forget_starts(&rooms));
+        }
+        self.journal.begin_lane(lane);
+    }
+
+    /// A session is handed nothing of a room up to a position: it has all of it.
+    pub(super) fn list_later(&mut self, room: RoomId, session: SessionId, seq: u64) {
+        self.lanes.late.push(Late { room, session, seq });
+    }
+
+    /// Something of a room is handed out: whoever waited for what comes from here on is listed.
+    pub(super) fn list_late(&mut self, room: RoomId, seq: u64) {
+        if self.lanes.late.is_empty() {
+            return;
+        }
+        let due = |late: &mut Late| late.room == room && late.seq < seq;
+        let due: SmallVec<[Late; 4]> = self.lanes.late.extract_if(.., due).collect();
+        for late in due {
+            self.list(late.session, room);
+        }
+    }
+
+    /// Puts a member into the list of its room, if it is in none.
+    pub(super) fn list(&mut self, id: SessionId, place: RoomId) {
+        let (Some(session), Some(room)) = (self.sessions.get_mut(id), self.rooms.get_mut(place)) else {
+            return;
+        };
+        let Some(membership) = session.membership_mut(place.index) else { return };
+        if membership.is_member() && membership.position == UNLISTED {
+            membership.position = room.list(membership.form, id.slot);
+            room.detached_count -= 1;
+        }
     }
 }
 

@@ -195,7 +195,9 @@ mod tests {
             [Kind::Message, Kind::Reaction { is_added: true }, Kind::Read, Kind::Relay { event: "e".into() }];
         let styles = [Style::Primary, Style::LegacyBare, Style::LegacyPrefixed, Style::Hybrid];
         // Where headers change their length: at 126 bytes and at 64 KiB.
-        for (length, attachments) in [(0, 0), (20, 2), (30, 0), (400, 1), (65_300, 0), (65_500, 0), (70_000, 1)] {
+        for (length, attachments) in
+            [(0, 0), (20, 2), (30, 0), (400, 1), (65_300, 0), (65_500, 0), (70_000, 1)]
+        {
             let body = format!(r#""channelId":"a","userId":"7","content":"{}""#, "x".repeat(length));
             let attachments = vec![b"bytes]".to_vec(); attachments];
             for (kind, style) in kinds.iter().flat_map(|kind| styles.map(|style| (kind, style))) {
