@@ -13,6 +13,7 @@
 //! - timers cost 640 bytes: one [`sleep`] per core drives a wheel;
 //! - remote wakes are not coalesced: a [`Doorbell`] takes its waker out, so it rings once per drain.
 
+mod connecting;
 mod descriptors;
 mod doorbell;
 mod driver;
@@ -31,9 +32,11 @@ use std::future::Future;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+pub use connecting::connect;
 pub use descriptors::raise_descriptor_limit;
 pub use doorbell::Doorbell;
 pub use driver::{Driver, DriverChoice, DriverPreference, choose_driver};
@@ -91,6 +94,9 @@ pub trait Guard: Unpin + 'static {
 pub fn spawn(task: impl Future<Output = ()> + 'static, guard: impl Guard) {
     monoio::spawn(Guarded { task, guard });
 }
+
+/// Starts tasks on a core, for those who do not know how they are guarded there.
+pub type Starter = Rc<dyn Fn(Pin<Box<dyn Future<Output = ()>>>)>;
 
 /// Waits; millisecond granularity. What the reactor's timer needs is on the heap, and not in every task that may sleep.
 pub async fn sleep(duration: Duration) {

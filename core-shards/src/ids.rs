@@ -99,6 +99,12 @@ impl Offset {
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
     }
+
+    /// The number before this one; 0 has none.
+    #[must_use]
+    pub const fn before(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
 }
 
 /// One unbroken run of a channel's offsets. A channel that was forgotten and made anew has another.

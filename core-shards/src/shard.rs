@@ -82,6 +82,8 @@ mod table;
 mod tidings;
 #[cfg(test)]
 mod trial;
+#[cfg(test)]
+mod trial_of_nodes;
 mod typing;
 mod typists;
 mod users;
@@ -107,6 +109,7 @@ use crate::publication::Publication;
 use crate::store::{StoreEvent, StoreRequest, Unanswered};
 use crate::wheel::Wheel;
 use calls::Broadcasting;
+use feed::Feeds;
 use follow::{Followed, Survey, SurveyPart};
 use gathering::Gatherings;
 use homes::Homes;
@@ -194,6 +197,7 @@ pub struct Shard {
     users: Users,
     rooms: Rooms,
     homes: Homes,
+    feeds: Feeds,
     receipts: Receipts,
     /// Sessions that began here so far.
     session_number: u64,
@@ -211,7 +215,7 @@ pub struct Shard {
     batch_number: u64,
     followers: Table<Followed>,
     surveys: Gatherings<Survey, SurveyPart>,
-    broadcasts: Gatherings<Broadcasting, u32>,
+    broadcasts: Gatherings<Broadcasting, Option<u32>>,
     access: AccessCache<Errand>,
     questions: Vec<Question>,
     /// How far the partitions of the store that nodes share have come here.
@@ -252,6 +256,7 @@ impl Shard {
             users: Users::default(),
             rooms: Rooms::default(),
             homes: Homes::new(seed),
+            feeds: Feeds::new(core, &placement),
             receipts: Receipts::new(limits.memory.receipts_max),
             session_number: 0,
             ticket: 0,
@@ -351,6 +356,7 @@ impl Shard {
             StoreEvent::Leases { was_held, was_any, alive } => {
                 self.hear_leases(was_held, was_any, &alive, now, out);
             }
+            StoreEvent::Absences { .. } => {}
             StoreEvent::Refused(refused) => match refused.request {
                 Unanswered::Append(..) | Unanswered::Open(_) | Unanswered::CatchUp(..) => {
                     self.hear_refusal(*refused, now, out);
@@ -377,6 +383,7 @@ impl Shard {
                 Deadline::Home(place) => self.home_is_due(place, now, out),
             }
         }
+        self.feeds_are_due(now, out);
         self.receipts.expire(now.monotonic_ms());
         self.trim_journal(now);
         self.access.expire(now.monotonic_ms());
@@ -395,7 +402,7 @@ impl Shard {
             self.records.next_due_ms(),
         ];
         let slow = ends.into_iter().flatten().min().map(|end_ms| end_ms.next_multiple_of(1_000));
-        [self.deadlines.next_deadline_ms(), slow].into_iter().flatten().min()
+        [self.deadlines.next_deadline_ms(), self.feeds.next_deadline_ms(), slow].into_iter().flatten().min()
     }
 
     /// Arms the wheel for somebody who noted the deadline. When too many entries of the wheel mean nothing any more,
@@ -424,6 +431,7 @@ impl Shard {
     }
 
     fn open(&mut self, from: CoreId, letter: Mail, now: Now, out: &mut Outputs) {
+        let Some(letter) = self.put_aside(from, letter, now, out) else { return };
         self.metrics.letters.increment();
         match letter {
             Mail::Join(join) => self.admit_member(from, *join, now, out),
@@ -471,6 +479,7 @@ impl Shard {
             self.open(self.core, letter, now, out);
         }
         self.write_records(now);
+        self.linger(now);
         if self.burden.joins == 0 && !self.is_somebody_owed() {
             self.tidings.forget_latest_of(self.core);
         }

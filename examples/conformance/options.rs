@@ -86,6 +86,7 @@ impl Options {
     /// The engine's settings.
     pub(crate) fn settings(&self) -> Settings {
         Settings {
+            node: None,
             surfaces: vec![
                 Surface { path: "/socket.io/", kind: SurfaceKind::SocketIo },
                 Surface { path: "/engine.io/", kind: SurfaceKind::EngineIo },
@@ -97,6 +98,8 @@ impl Options {
             max_payload: self.max_payload,
             queue_bytes_max: 16 << 20,
             sessions_max: 10_000,
+            drain_delay_ms: 0,
+            drain_spread_ms: 0,
             cors: Cors::Any,
             keeps_headers: true,
             // The tests of socket.io-client want to see a client that is still connecting.

@@ -249,7 +249,7 @@ mod tests {
             "vRKN83.Y6FN.B",
             "vRKN83U.Y6FN.B",
             "vRKN839.Y6F.B",
-            "VRK5D39.Y6FN.B",
+            "VRKN839.Y6FN.B",
             "vRKN839.Y6FN.BAAAAAAAAAAA",
             "vRKN839.Y6FN.QAAAAAAAAAA",
             "vRKN839.Y6FN.BAAAAAAA",

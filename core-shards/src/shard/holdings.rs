@@ -38,6 +38,8 @@ pub struct Holdings {
     pub access: usize,
     /// Questions and broadcasts that wait for other cores.
     pub gatherings: usize,
+    /// Publications that the store which nodes share has not confirmed, and letters that wait for it.
+    pub store_waits: usize,
     /// Deadlines, those that mean nothing any more included.
     pub deadlines: usize,
 }
@@ -63,6 +65,7 @@ impl Shard {
             joins: self.burden.joins,
             followers: self.followers.count(),
             access: self.access.count(),
+            store_waits: self.feeds.waiting_count() + self.feeds.letter_count(),
             gatherings: self.surveys.count() + self.broadcasts.count(),
             deadlines: self.deadlines.entry_count(),
         }

@@ -57,7 +57,7 @@ impl<A: Application> State<A> {
     }
 
     /// Ends a session: the application hears of it, the peer is told as far as its transport allows.
-    pub(super) fn end(&mut self, id: SessionId, reason: CloseReason, now: Now) {
+    pub(in crate::engine) fn end(&mut self, id: SessionId, reason: CloseReason, now: Now) {
         if !self.is_open(id) {
             return;
         }
@@ -135,9 +135,17 @@ impl<A: Application> State<A> {
         }
     }
 
+    /// The sessions that are reached through a transport.
+    pub(in crate::engine) fn open_sessions(&mut self) -> Vec<SessionId> {
+        let ids = self.links.slots_in_use().into_iter().map(|slot| self.links.id_at(slot));
+        let ids: Vec<SessionId> = ids.collect();
+        ids.into_iter().filter(|id| self.is_open(*id)).collect()
+    }
+
     /// Closes every session and answers every request, for a node that goes down.
     pub(in crate::engine) fn end_all(&mut self, now: Now) {
         self.abandon_all(now);
+        self.end_forwards();
         for slot in self.links.slots_in_use() {
             let id = self.links.id_at(slot);
             self.end(id, CloseReason::ShuttingDown, now);
