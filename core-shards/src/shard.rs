@@ -356,7 +356,6 @@ impl Shard {
             StoreEvent::Leases { was_held, was_any, alive } => {
                 self.hear_leases(was_held, was_any, &alive, now, out);
             }
-            StoreEvent::Absences { .. } => {}
             StoreEvent::Refused(refused) => match refused.request {
                 Unanswered::Append(..) | Unanswered::Open(_) | Unanswered::CatchUp(..) => {
                     self.hear_refusal(*refused, now, out);
@@ -450,7 +449,9 @@ impl Shard {
             Mail::Evict(pid) => self.evict_taken(&pid, now, out),
             Mail::Joined(joined) => self.become_member(*joined, now, out),
             Mail::Deliver(deliver) => self.hand_out(deliver, now, out),
-            Mail::Own(publication) => self.hand_to_owner(&publication, now, out),
+            Mail::Own(publication) => {
+                self.hand_to_owner(&publication, now, out);
+            }
             Mail::Gap(gap) => self.tell_gap(&gap, out),
             Mail::UsersGap(partition) => self.tell_users_gap(partition, out),
             Mail::LaneBegun(lane, epoch) => self.begin_lane(lane, epoch),

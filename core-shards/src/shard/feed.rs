@@ -213,6 +213,7 @@ impl Shard {
             StoreEvent::CaughtUp(caught_up) => self.catch_up(*caught_up, now, out),
             StoreEvent::Signal(..)
             | StoreEvent::Taken { .. }
+            | StoreEvent::Absences { .. }
             | StoreEvent::Leases { .. }
             | StoreEvent::Refused(_) => {}
         }
@@ -227,7 +228,11 @@ impl Shard {
             }
             Unanswered::Open(channel) => self.go_without_past(&channel, now, out),
             Unanswered::CatchUp(partition, ticket) => self.give_up_repair(partition, ticket, now, out),
-            Unanswered::TakeSession(_) | Unanswered::Renew => {}
+            Unanswered::KeepSession(_)
+            | Unanswered::TakeSession(_)
+            | Unanswered::NoteAbsences(_)
+            | Unanswered::AskAbsences(_)
+            | Unanswered::Renew => {}
         }
         self.count_states();
     }

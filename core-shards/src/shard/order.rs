@@ -107,12 +107,7 @@ impl Shard {
 
     /// What is said in a user's own room reaches all of the user's sessions, also those that have not joined it.
     /// Returns how many those are.
-    pub(super) fn send_to_owner(
-        &mut self,
-        publication: &Arc<Publication>,
-        now: Now,
-        out: &mut Outputs,
-    ) -> u32 {
+    fn send_to_owner(&mut self, publication: &Arc<Publication>, now: Now, out: &mut Outputs) -> u32 {
         let Some(owner) = publication.channel.strip_prefix("user:") else { return 0 };
         let Some(user) = self.users.find(owner, &self.placement) else { return 0 };
         let room = self.rooms.find(&publication.channel, &self.placement);

@@ -15,18 +15,23 @@ use crate::publication::Publication;
 
 impl Shard {
     /// What was said to a user reaches the sessions that are not in the user's own room. Who is in it gets it as a member,
-    /// unless it came before.
-    pub(super) fn hand_to_owner(&mut self, publication: &Arc<Publication>, now: Now, out: &mut Outputs) {
+    /// unless it came before. Returns how many those are that are not in it.
+    pub(super) fn hand_to_owner(
+        &mut self,
+        publication: &Arc<Publication>,
+        now: Now,
+        out: &mut Outputs,
+    ) -> u32 {
         self.advance(publication);
-        let Some(owner) = publication.channel.strip_prefix("user:") else { return };
+        let Some(owner) = publication.channel.strip_prefix("user:") else { return 0 };
         self.hold_for_restored(owner, publication);
-        let Some(user) = self.users.find(owner, &self.placement) else { return };
+        let Some(user) = self.users.find(owner, &self.placement) else { return 0 };
         let room = self.rooms.find(&publication.channel, &self.placement);
         let is_outside = |session: &Session| {
             let membership = room.and_then(|room| session.membership(room));
             membership.is_none_or(|of| !of.is_member() || of.journal_start >= publication.seq)
         };
-        let mut is_resumable = false;
+        let (mut is_resumable, mut count) = (false, 0);
         for slot in &self.users.at(user).sessions {
             let Some(session) = self.sessions.at(*slot).filter(|session| is_outside(session)) else {
                 continue;
@@ -40,6 +45,7 @@ impl Shard {
                 }
                 false => out.send(id, |frame| publication.push_with(frame, form, None)),
             }
+            count += 1;
             self.metrics.deliveries.increment();
             self.metrics.delivered[EventClass::of_kind(&publication.kind) as usize].increment();
         }
@@ -52,5 +58,6 @@ impl Shard {
             self.journal.push(target, publication.memory_bytes(), publication.clone(), now_ms);
             self.trim_journal(now);
         }
+        count
     }
 }
