@@ -79,7 +79,7 @@ mod tests {
             assert!(lower > last, "{lower}");
             last = lower;
         }
-        let mut numbers = Numbers { number: u32::MAX - 1, seq: 0 };
+        let mut numbers = Numbers { number: u32::MAX - 1, ..Numbers::default() };
         assert_eq!(numbers.next(false) & MASK, 1);
     }
 
@@ -90,7 +90,10 @@ mod tests {
         assert_eq!(numbers.place_provisional(7, 3), 7 << 24 | 3);
         assert_eq!(numbers.place_provisional(7, 4), 7 << 24 | 4);
         assert_eq!(numbers.place_stored(7), None);
-        assert_eq!(numbers.place_stored(8), Some(8 << 24));
-        assert_eq!((numbers.place_stored(6), numbers.seq()), (None, 8 << 24));
+        assert_eq!(numbers.place_stored(8), Some(8 << 24 | 4), "whoever has this has those, too");
+        assert_eq!((numbers.place_stored(6), numbers.seq()), (None, 8 << 24 | 4));
+        numbers.end(3);
+        numbers.end(4);
+        assert_eq!(numbers.place_stored(9), Some(9 << 24));
     }
 }
