@@ -45,6 +45,16 @@ impl Shard {
         now: Now,
         out: &mut Outputs,
     ) {
+        if let Some(user) = self.end_asking_anew(ticket) {
+            if let Some(channels) = channels.filter(|channels| !channels.is_empty()) {
+                self.take_over_absences(&user, channels, now);
+                self.users
+                    .find(&user, &self.placement)
+                    .into_iter()
+                    .for_each(|index| self.look_at_user(index, now));
+            }
+            return;
+        }
         let Some((id, newcomer)) = self.end_asking_absences(ticket) else { return };
         if let Some(channels) = channels {
             self.take_over_absences(&newcomer.identity.user, channels, now);
@@ -53,7 +63,12 @@ impl Shard {
     }
 
     /// What the store knows takes the place of what was known here, unless the store could not be told.
-    fn take_over_absences(&mut self, user: &UserId, channels: Vec<(ChannelName, Vec<u8>)>, now: Now) {
+    pub(super) fn take_over_absences(
+        &mut self,
+        user: &UserId,
+        channels: Vec<(ChannelName, Vec<u8>)>,
+        now: Now,
+    ) {
         let end_ms = now.monotonic_ms().saturating_add(self.limits.offline_life_ms);
         let known = self.users.find(user, &self.placement);
         if known.is_none() && channels.is_empty() {

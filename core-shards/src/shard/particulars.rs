@@ -18,6 +18,8 @@ pub(super) struct Adopted {
     pub(super) sid: Box<str>,
     /// Its private id.
     pub(super) pid: Box<str>,
+    /// The cursor with which it came.
+    pub(super) cursor: Box<str>,
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -12,6 +12,8 @@
 
 mod end;
 mod gather;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,7 +25,7 @@ use super::connect::Newcomer;
 use super::sessions::Session;
 use crate::Now;
 use crate::cursor::{RunId, Vector, Writer};
-use crate::ids::{ChannelName, CoreId, SessionId};
+use crate::ids::{ChannelName, CoreId, SessionId, UserId};
 use crate::limits::RESTORING_MAX;
 use crate::metrics::{Recovery, RecoverySource};
 use crate::outputs::Outputs;
@@ -35,6 +37,8 @@ use crate::store::StoreRequest;
 pub(super) struct Restores {
     waiting: HashMap<u64, Waiting>,
     tickets: HashMap<SessionId, u64>,
+    /// Users whose absences are asked for while nobody waits for that.
+    asked: HashMap<u64, UserId>,
     last_ticket: u64,
 }
 
@@ -106,6 +110,13 @@ impl Restores {
         }
     }
 
+    /// The ticket of a question that nobody waits for.
+    fn ask(&mut self, user: UserId) -> u64 {
+        self.last_ticket += 1;
+        self.asked.insert(self.last_ticket, user);
+        self.last_ticket
+    }
+
     /// Whether a CONNECT waits for its answer.
     pub(super) fn is_waiting(&self, id: SessionId) -> bool {
         self.tickets.contains_key(&id)
@@ -113,7 +124,7 @@ impl Restores {
 
     /// How many wait.
     pub(super) fn count(&self) -> usize {
-        self.waiting.len()
+        self.waiting.len() + self.asked.len()
     }
 }
 
@@ -232,6 +243,21 @@ impl Shard {
             self.begin(id, user, newcomer, now, out);
             self.settle_arrival(id, user, newcomer.said, now, out);
         }
+    }
+
+    /// A session goes on here: what was known here of its user's absences is from before.
+    fn ask_absences_anew(&mut self, user: u32, now: Now) {
+        if self.limits.offline_life_ms > 0 && self.restores.asked.len() < RESTORING_MAX {
+            let user = self.users.at(user).id.clone();
+            self.take_over_absences(&user, Vec::new(), now);
+            let ticket = self.restores.ask(user.clone());
+            self.store_requests.push(StoreRequest::AskAbsences { user, ticket });
+        }
+    }
+
+    /// The user whose absences were asked for while nobody waits for that.
+    pub(super) fn end_asking_anew(&mut self, ticket: u64) -> Option<UserId> {
+        self.restores.asked.remove(&ticket)
     }
 
     /// The newcomer who waits for where its user stopped reading, and is told no more about it.

@@ -31,11 +31,11 @@ impl Shard {
 
     /// Up to where the client of a session has everything, if the journal has all that follows.
     pub(super) fn places_of(&self, cursor: &str, session: &Session) -> Option<Vector> {
-        let is_own = |read: &Vector| read.writer == self.lanes.vector().writer;
-        let was_written_here =
-            Vector::parse(cursor, self.placement.partition_count()).as_ref().is_some_and(is_own);
-        // Whoever has a later cursor of another node was there since, and this session is what is left of before.
-        if !was_written_here && session.particulars.adopted().is_none() {
+        let read = Vector::parse(cursor, self.placement.partition_count())?;
+        let came_with_it = || session.particulars.adopted().is_some_and(|adopted| *adopted.cursor == *cursor);
+        // Whoever has a cursor of another node was there since, and this session is what is left of before. Unless it came
+        // with that cursor, and has got nothing here.
+        if read.writer != self.lanes.vector().writer && !came_with_it() {
             return None;
         }
         let start = self.read_places(cursor)?;

@@ -95,7 +95,8 @@ impl Shard {
         let Restoring { mut session, pid, sid, start, members, .. } = restoring;
         let own_room = format!("user:{}", newcomer.identity.user);
         let own_start = self.place_in(self.lanes.vector(), &own_room).max(self.place_in(&start, &own_room));
-        session.particulars.adopt(Adopted { sid, pid }, own_start);
+        let cursor = newcomer.resume.as_ref().map(|resume| resume.offset.clone()).unwrap_or_default();
+        session.particulars.adopt(Adopted { sid, pid, cursor }, own_start);
         let rooms = self.begin_places(&mut session, &start);
         let followed = session.particulars.followed().to_vec();
         let (origin, user) = (session.origin, session.user);
@@ -120,12 +121,17 @@ impl Shard {
         }
         for (room, late_seq) in rooms {
             let channel = self.rooms.get(room).map(|room| room.channel.clone());
-            channel.into_iter().for_each(|channel| self.end_absence(user, &channel));
+            if let Some(channel) = channel {
+                self.end_absence(user, &channel);
+                // Its former node has noted one if it knew of the loss.
+                self.unshare_absence(user, &channel);
+            }
             match late_seq {
                 Some(seq) => self.list_later(room, id, seq),
                 None => self.list(id, room),
             }
         }
+        self.ask_absences_anew(user, now);
         for (channel, members, count) in members {
             out.send(id, |frame| event::push_members(frame, &channel, &members, count));
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use protocol::chat::dialect::Spelling;
+use protocol::chat::status::Status;
 use protocol::relay::session::{KeptChannel, SessionRecord};
 
 use super::{Restoring, Stage};
@@ -40,7 +41,7 @@ impl Shard {
         out: &mut Outputs,
     ) {
         let (Some(read), Some(resume)) = (SessionRecord::read(&record), &newcomer.resume) else { return };
-        let (pid, sid) = (resume.pid.clone(), read.sid.into());
+        let (pid, sid, said) = (resume.pid.clone(), read.sid.into(), read.said);
         let mut session = self.session_of(&read, &newcomer);
         let mut joins = Vec::new();
         for channel in read.channels.iter().take(self.limits.channels_per_session_max) {
@@ -79,7 +80,11 @@ impl Shard {
         let restoring = Box::new(Restoring { record, ..restoring });
         self.restores.wait(id, newcomer, Stage::Homes(restoring));
         let user = self.users.find_or_insert(&identity, &self.placement);
-        let standpoint = self.standpoint(user, now);
+        let mut standpoint = self.standpoint(user, now);
+        if self.users.at(user).sessions.is_empty() {
+            // It is the first device of its user here, and will say so once it is let in.
+            standpoint.status = said.unwrap_or(Status::Online);
+        }
         for (channel, room, ticket, form, after_seq) in joins {
             let home = self.placement.home_of_channel(&channel);
             let join = Join {
