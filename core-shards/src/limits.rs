@@ -249,6 +249,10 @@ pub const RECHECKS_MAX: usize = 65_536;
 /// on another node. Reached: the next one gets a new session at once.
 pub const RESTORING_MAX: usize = 4_096;
 
+/// Users that are gone and of whom a core that shares a store still knows something, beside two for each that is not.
+/// Reached: they are swept out.
+pub const OWNERS_VOID_MAX: usize = 1_024;
+
 /// Records of sessions that one core asks the store to keep in one turn. Reached: the rest waits for the next step.
 pub const RECORDS_PER_TURN_MAX: usize = 512;
 

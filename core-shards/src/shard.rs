@@ -244,7 +244,7 @@ impl Shard {
         now: Now,
     ) -> Self {
         let run = RunId::from_random(placement.hash("run"));
-        Self {
+        let shard = Self {
             core,
             placement,
             run,
@@ -277,7 +277,9 @@ impl Shard {
             deadlines: Wheel::new(TICK_MS, now.monotonic_ms()),
             own_mail: VecDeque::new(),
             limits,
-        }
+        };
+        shard.count_states();
+        shard
     }
 
     /// A user whose home this is joined the main namespace.
@@ -382,7 +384,7 @@ impl Shard {
                 Deadline::Home(place) => self.home_is_due(place, now, out),
             }
         }
-        self.feeds_are_due(now, out);
+        self.feeds_are_due(now);
         self.receipts.expire(now.monotonic_ms());
         self.trim_journal(now);
         self.access.expire(now.monotonic_ms());

@@ -18,12 +18,7 @@ use smallvec::SmallVec;
 
 use super::RunId;
 use crate::ids::{BASE32, CoreId, Epoch, Lane};
-use crate::publication::NUMBER_BITS;
-
-/// What a [`position`](crate::publication::position) says of the store: the number that it had given out last.
-const fn stored_of(seq: u64) -> u64 {
-    seq >> NUMBER_BITS
-}
+use crate::publication::{NUMBER_BITS, stored_of};
 
 /// What a position says of an outage: the number of the last that was handed out before the store had it; 0 if there is
 /// none.

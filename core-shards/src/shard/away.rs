@@ -31,9 +31,10 @@ impl Shard {
     /// The store could not take where a user stopped reading: what is known here is all that there is.
     pub(super) fn absences_refused(&mut self, user: &UserId) {
         if let Some(user) = self.users.find(user, &self.placement)
-            && let Some(past) = &mut self.users.at_mut(user).past
+            && !self.users.at(user).absences().is_empty()
         {
-            past.is_unshared = true;
+            let user = self.users.place(user);
+            self.lanes.own_past_mut(user, &self.users).is_unshared = true;
         }
     }
 
@@ -75,7 +76,7 @@ impl Shard {
             return;
         }
         let index = known.unwrap_or_else(|| self.users.find_or_insert(user, &self.placement));
-        let is_unshared = self.users.at(index).past.as_ref().is_some_and(|past| past.is_unshared);
+        let is_unshared = self.lanes.own_past(self.users.place(index)).is_unshared;
         if !is_unshared {
             let is_over = |absence: &Absence| absence.asked_by.is_none();
             self.burden.absences -= self.users.at_mut(index).end_absences(is_over);

@@ -198,7 +198,7 @@ impl Shard {
     /// Something happened to the partitions whose feed this core hears.
     pub(super) fn hear_feed(&mut self, event: StoreEvent, now: Now, out: &mut Outputs) {
         match event {
-            StoreEvent::Up(partition) => self.begin_repair(partition, now, out),
+            StoreEvent::Up(partition) => self.begin_repair(partition),
             StoreEvent::Down(partition) => {
                 if let Some(feed) = self.feeds.find_mut(partition) {
                     feed.retry_at_ms = u64::MAX;
@@ -207,7 +207,7 @@ impl Shard {
             }
             StoreEvent::Fed(stored) => self.hear(stored, now, out),
             StoreEvent::Appended { partition, number, place, known_as } => {
-                self.note_appended(partition, number, place, known_as, now, out);
+                self.note_appended(partition, number, place, known_as, out);
             }
             StoreEvent::Opened(opened) => self.open_home(*opened, now, out),
             StoreEvent::CaughtUp(caught_up) => self.catch_up(*caught_up, now, out),
@@ -238,13 +238,13 @@ impl Shard {
     }
 
     /// Asks the store again for what it refused, and closes channels that nobody has been in for a while.
-    pub(super) fn feeds_are_due(&mut self, now: Now, out: &mut Outputs) {
+    pub(super) fn feeds_are_due(&mut self, now: Now) {
         let now_ms = now.monotonic_ms();
         for at in 0..self.feeds.feeds.len() {
             let feed = &mut self.feeds.feeds[at];
             let partition = feed.partition;
             if feed.retry_at_ms <= now_ms {
-                self.begin_repair(partition, now, out);
+                self.begin_repair(partition);
             } else if feed.reopen_at_ms <= now_ms {
                 self.ask_for_pasts(partition);
             }
@@ -253,12 +253,25 @@ impl Shard {
         self.count_states();
     }
 
+    /// Whether anything waits for the store that would be lost with this node.
+    pub fn owes(&self) -> bool {
+        self.feeds.waiting_count() + self.feeds.letter_count() > 0
+    }
+
+    /// Whether what a home remembers is all that was handed out of its channel: then it can tell a session of another node
+    /// what followed.
+    pub(super) fn knows_all(&self, index: u32) -> bool {
+        let home = self.homes.table.at(index);
+        let feed = home.tie.as_ref().and_then(|tie| self.feeds.find(tie.partition));
+        home.is_open() && feed.is_some_and(|feed| !feed.numbers.has_early())
+    }
+
     /// The last position that was handed out of a channel's lane.
     pub(super) fn seq_of(&self, channel: &str) -> u64 {
         self.placement.partition_of(channel).map_or(self.seq, |partition| self.feeds.seq(partition))
     }
 
-    fn count_states(&self) {
+    pub(super) fn count_states(&self) {
         for (gauge, count) in self.metrics.partitions.iter().zip(self.feeds.states()) {
             gauge.set(count);
         }

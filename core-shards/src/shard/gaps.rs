@@ -5,7 +5,7 @@ use protocol::chat::event::{self, Position};
 
 use super::Shard;
 use super::rooms::Fallen;
-use crate::ids::Partition;
+use crate::ids::{Lane, Partition};
 use crate::mail::{Gap, GapReason};
 use crate::outputs::Outputs;
 
@@ -25,6 +25,7 @@ impl Shard {
         let Some(room) = self.rooms.get_mut(gap.room) else {
             return self.metrics.stale_letters.increment();
         };
+        self.lanes.advance(gap.lane, gap.seq);
         room.position = Some((gap.epoch, gap.offset));
         // Whoever comes back to a place before this one is in a new session and fetches everything.
         let position = self.journal.end() + 1;
@@ -38,14 +39,21 @@ impl Shard {
 
     /// Tells the users of a partition that something may have been said to them that they did not get.
     pub(super) fn tell_users_gap(&mut self, partition: Partition, out: &mut Outputs) {
-        for (_, user) in self.users.iter() {
+        let reached = self.lanes.vector().seq(Lane::from(partition));
+        for index in self.users.iter().map(|(index, _)| index).collect::<Vec<_>>() {
+            let user = self.users.at(index);
             let room = format!("user:{}", user.id);
-            if user.sessions.is_empty() || self.placement.partition_of(&room) != Some(partition) {
+            if self.placement.partition_of(&room) != Some(partition) {
                 continue;
             }
             let mut frame = Vec::new();
             event::push_sync_required(&mut frame, &room, GapReason::Trimmed.text(), None);
             out.broadcast(&frame, &user.sessions);
+            if !user.sessions.is_empty() || !user.detached().is_empty() {
+                // Whoever comes back to a place before this one is in a new session.
+                let user = self.users.place(index);
+                self.lanes.own_past_mut(user, &self.users).fallen = reached + 1;
+            }
         }
     }
 }

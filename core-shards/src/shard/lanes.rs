@@ -1,12 +1,16 @@
 //! How far this core has come in every partition of the shared store, as the cursors of its frames say. Nothing without
 //! such a store.
 
+use std::collections::HashMap;
+
 use smallvec::SmallVec;
 
 use super::Shard;
 use super::sessions::UNLISTED;
+use super::users::Users;
 use crate::cursor::{Fold, RunId, Vector, Writer};
-use crate::ids::{CoreId, Epoch, Lane, RoomId, SessionId};
+use crate::ids::{CoreId, Epoch, Lane, Place, RoomId, SessionId};
+use crate::limits::OWNERS_VOID_MAX;
 use crate::publication::Publication;
 
 /// A session that has more of a room than this core has handed out: it came from a node that was ahead.
@@ -16,6 +20,15 @@ struct Late {
     session: SessionId,
     /// The position up to which it has everything.
     seq: u64,
+}
+
+/// What is known of few users.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct OwnPast {
+    /// The place of the last that was said in the user's own room and is in the journal no more; 0 if there is none.
+    pub(super) fallen: u64,
+    /// The store was not told of all absences of the user.
+    pub(super) is_unshared: bool,
 }
 
 /// The places of one core.
@@ -28,6 +41,8 @@ pub(super) struct Lanes {
     text: String,
     /// Sessions that are handed nothing until this core has come as far as they have. Mostly nobody.
     late: Vec<Late>,
+    /// Users of whom something is known besides. Those who are forgotten are swept out when they are too many.
+    owners: HashMap<Place, OwnPast>,
 }
 
 impl Lanes {
@@ -36,7 +51,7 @@ impl Lanes {
         let epochs = SmallVec::from_elem(None, usize::from(partition_count));
         let mut vector = Vector::new(Writer::of(run, core), partition_count);
         vector.fold = Fold::of(epochs.iter().copied());
-        Self { vector, epochs, text: String::new(), late: Vec::new() }
+        Self { vector, epochs, text: String::new(), late: Vec::new(), owners: HashMap::new() }
     }
 
     /// The places.
@@ -66,6 +81,19 @@ impl Lanes {
     pub(super) fn mark(&mut self, position: u64) {
         self.vector.mark = position;
         self.text.clear();
+    }
+
+    /// What is known of a user besides.
+    pub(super) fn own_past(&self, user: Place) -> OwnPast {
+        self.owners.get(&user).copied().unwrap_or_default()
+    }
+
+    /// As [`own_past`](Self::own_past), to be changed.
+    pub(super) fn own_past_mut(&mut self, user: Place, users: &Users) -> &mut OwnPast {
+        if self.owners.len() > 2 * users.count() + OWNERS_VOID_MAX {
+            self.owners.retain(|user, _| users.get(*user).is_some());
+        }
+        self.owners.entry(user).or_default()
     }
 
     /// The epoch of a partition is known, or another. Returns whether it was another.
@@ -118,9 +146,9 @@ impl Shard {
         let users: Vec<u32> = self.users.iter().map(|(index, _)| index).collect();
         for index in users {
             let Some(past) = &mut self.users.at_mut(index).past else { continue };
-            past.own_fallen = 0;
             past.detached.iter_mut().for_each(|detached| detached.session.forget_starts(&rooms));
         }
+        self.lanes.owners.values_mut().for_each(|own| own.fallen = 0);
         self.journal.begin_lane(lane);
     }
 

@@ -18,7 +18,7 @@ use crate::ids::{CoreId, Offset};
 use crate::mail::{Deliver, Mail, Past, Publish, Receipt, Replay, ReplayPurpose, Sender, Since};
 use crate::metrics::EventClass;
 use crate::outputs::Outputs;
-use crate::publication::{Frames, Publication};
+use crate::publication::{Frames, Publication, stored_of};
 
 impl Shard {
     /// Gives an event its place, and sends it to every watching core. A member's is taken only while the channel is
@@ -144,7 +144,7 @@ impl Shard {
     pub(super) fn keep(&mut self, index: u32, receipt: Receipt, publication: Arc<Publication>, now: Now) {
         let history_bounds = HistoryBounds::of(&self.limits);
         let home = self.homes.table.at_mut(index);
-        home.last_seq = publication.seq;
+        home.note_last(publication.seq);
         let (before, entries_before) = (home.history.bytes(), home.history.iter().len());
         let entry = Entry {
             offset: receipt.offset,
@@ -199,12 +199,13 @@ impl Home {
     /// What followed a place in the channel's lane, all of it or nothing. Of a history that lost something it is enough to
     /// know that its oldest entry is not among what followed.
     fn resumed(&self, after_seq: u64) -> Replay {
-        let purpose = ReplayPurpose::Resumed;
+        // What a node says of its own outages in a position means nothing on another.
+        let (purpose, after) = (ReplayPurpose::Resumed, stored_of(after_seq));
         let is_complete = match self.history.iter().next() {
-            Some(oldest) => self.history.lost_since(Offset(0)) == 0 || oldest.value.seq <= after_seq,
-            None => self.last_seq <= after_seq,
+            Some(oldest) => self.history.lost_since(Offset(0)) == 0 || stored_of(oldest.value.seq) <= after,
+            None => stored_of(self.last_seq()) <= after,
         };
-        let missed = self.history.iter().map(|entry| &entry.value).filter(|kept| kept.seq > after_seq);
+        let missed = self.history.iter().map(|entry| &entry.value).filter(|kept| stored_of(kept.seq) > after);
         let publications = if is_complete { missed.cloned().collect() } else { Vec::new() };
         Replay { purpose, is_complete, publications, lost: 0 }
     }

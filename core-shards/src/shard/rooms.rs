@@ -193,7 +193,7 @@ impl Shard {
     /// it misses nothing of them.
     pub(super) fn trim_journal(&mut self, now: Now) {
         let rooms = &mut self.rooms;
-        let users = &mut self.users;
+        let (users, lanes) = (&self.users, &mut self.lanes);
         self.journal.expire(now.monotonic_ms(), |position, entry| match entry.target {
             Target::Room { room, lane, seq } => {
                 if let Some(room) = rooms.get_mut(room) {
@@ -201,9 +201,7 @@ impl Shard {
                 }
             }
             Target::Own { user, seq, .. } => {
-                if let Some(user) = users.get_mut(user) {
-                    user.past.get_or_insert_default().own_fallen = seq;
-                }
+                lanes.own_past_mut(user, users).fallen = seq;
             }
             Target::Session(_) => {}
         });

@@ -12,9 +12,11 @@ const LAST: u32 = MASK - APPENDS_WAITING_MAX as u32;
 #[derive(Debug, Default)]
 pub(super) struct Numbers {
     number: u32,
-    seq: u64,
-    /// The number of the last that was handed out before the store had it and has not come back; 0 if there is none.
+    /// The last that was handed out before the store had it.
     early: u32,
+    /// How many of those the feed has not brought back.
+    early_count: usize,
+    seq: u64,
 }
 
 impl Numbers {
@@ -36,9 +38,10 @@ impl Numbers {
     }
 
     /// The position of what came as the store's publication `stored`; `None` if something later was handed out before.
+    /// As long as something is not back that was handed out early, positions go on naming the last of it: whoever has one of
+    /// them has had that.
     pub(super) fn place_stored(&mut self, stored: u64) -> Option<u64> {
-        // Whoever goes to another node is to be told again what of this it has had.
-        let seq = position(stored, self.early);
+        let seq = position(stored, if self.early_count > 0 { self.early } else { 0 });
         let is_next = seq > self.seq;
         self.seq = self.seq.max(seq);
         is_next.then_some(seq)
@@ -46,16 +49,19 @@ impl Numbers {
 
     /// The position of what is handed out before the store has it.
     pub(super) fn place_provisional(&mut self, heard: u64, number: u32) -> u64 {
+        (self.early, self.early_count) = (number, self.early_count + 1);
         self.seq = position(heard, number).max(self.seq + 1);
-        self.early = number;
         self.seq
     }
 
-    /// An append of this number has its end.
-    pub(super) fn end(&mut self, number: u32) {
-        if self.early == number {
-            self.early = 0;
-        }
+    /// Whether something was handed out that the store may not have yet.
+    pub(super) const fn has_early(&self) -> bool {
+        self.early_count > 0
+    }
+
+    /// Something that was handed out early has its end.
+    pub(super) fn end_early(&mut self) {
+        self.early_count = self.early_count.saturating_sub(1);
     }
 
     /// Positions begin anew.
@@ -89,11 +95,12 @@ mod tests {
         assert_eq!(numbers.place_stored(7), Some(7 << 24));
         assert_eq!(numbers.place_provisional(7, 3), 7 << 24 | 3);
         assert_eq!(numbers.place_provisional(7, 4), 7 << 24 | 4);
-        assert_eq!(numbers.place_stored(7), None);
-        assert_eq!(numbers.place_stored(8), Some(8 << 24 | 4), "whoever has this has those, too");
-        assert_eq!((numbers.place_stored(6), numbers.seq()), (None, 8 << 24 | 4));
-        numbers.end(3);
-        numbers.end(4);
-        assert_eq!(numbers.place_stored(9), Some(9 << 24));
+        assert_eq!(numbers.place_stored(8), Some(8 << 24 | 4));
+        numbers.end_early();
+        assert_eq!(numbers.place_stored(9), Some(9 << 24 | 4));
+        numbers.end_early();
+        assert_eq!(numbers.place_stored(9), None);
+        assert_eq!(numbers.place_stored(10), Some(10 << 24));
+        assert_eq!((numbers.place_stored(6), numbers.seq()), (None, 10 << 24));
     }
 }

@@ -35,6 +35,8 @@ pub(in crate::shard) struct Tie {
     pub(in crate::shard) timestamp_ms: u64,
     /// The time of the last one that is kept.
     pub(in crate::shard) kept_timestamp_ms: u64,
+    /// The position in its lane of the last publication that took an offset; 0 if there was none.
+    pub(in crate::shard) last_seq: u64,
     /// The last publications of the channel's former epoch: a node that had not heard that they were appended sends
     /// them again.
     pub(in crate::shard) former: Vec<MessageId>,
@@ -50,6 +52,7 @@ impl Tie {
             handed_out_count: 0,
             timestamp_ms: 0,
             kept_timestamp_ms: 0,
+            last_seq: 0,
             former: Vec::new(),
         }
     }
@@ -57,6 +60,20 @@ impl Tie {
     /// Whether nothing of the home may be forgotten now.
     pub(in crate::shard) fn is_pinned(&self) -> bool {
         self.waiting_count > 0 || matches!(self.standing, Standing::Opening(_))
+    }
+}
+
+impl Home {
+    /// The history took a publication at this position in its lane.
+    pub(in crate::shard) fn note_last(&mut self, seq: u64) {
+        if let Some(tie) = &mut self.tie {
+            tie.last_seq = seq;
+        }
+    }
+
+    /// The position of the last publication that the history took; 0 if there was none.
+    pub(in crate::shard) fn last_seq(&self) -> u64 {
+        self.tie.as_ref().map_or(0, |tie| tie.last_seq)
     }
 }
 
@@ -89,6 +106,9 @@ impl Shard {
         now: Now,
         out: &mut Outputs,
     ) -> Option<Mail> {
+        if !self.placement.is_joined() {
+            return Some(letter);
+        }
         let (channel, makes_home) = match &letter {
             Mail::Join(join) => (&join.channel, true),
             Mail::Publish(publish) => {
@@ -158,14 +178,14 @@ impl Shard {
         let last_number = opened.tail.last().map_or(opened.last_number, |last| last.place.number);
         let home = self.homes.table.at_mut(index);
         home.note_time(opened.timestamp_ms);
-        home.last_seq = position(last_number, 0);
+        home.note_last(position(last_number, 0));
         if was_unknown {
             self.announce_gap(index, GapReason::Epoch, out);
         }
         self.set_standing(index, Standing::Open, now, out);
         let feed = self.feeds.of(partition);
         if feed.is_live() && feed.epoch != Some(opened.head.epoch) {
-            self.begin_repair(partition, now, out);
+            self.begin_repair(partition);
         }
     }
 

@@ -30,7 +30,7 @@ impl Shard {
         self.forget_past(index, epoch, Offset(0), 0);
         for stored in tail {
             self.remember(index, stored, now);
-            self.finish_own(stored, now, out);
+            self.finish_own(stored, out);
         }
         let home = self.homes.table.at(index);
         if home.last_offset < offset {
@@ -45,8 +45,8 @@ impl Shard {
         self.homes.history_bytes -= home.history.bytes();
         self.metrics.history_entries.take(home.history.iter().len() as u64);
         let former = std::mem::replace(&mut home.history, History::after(offset, timestamp_ms));
-        if let Some(tie) = &home.tie {
-            home.last_seq = home.last_seq.max(self.feeds.seq(tie.partition));
+        if let Some(tie) = &mut home.tie {
+            tie.last_seq = tie.last_seq.max(self.feeds.seq(tie.partition));
         }
         if let Some(tie) = home.tie.as_mut().filter(|_| home.epoch != epoch) {
             tie.former = former.iter().rev().take(FORMER_IDS_MAX).map(|entry| entry.id).collect();
@@ -64,7 +64,7 @@ impl Shard {
         let home = self.homes.table.at_mut(index);
         let (epoch, last) = (home.epoch, home.last_offset);
         home.note_time(place.timestamp_ms);
-        home.last_seq = position(place.number, 0);
+        home.note_last(position(place.number, 0));
         let publication = publication_of(stored);
         let is_over = now.unix_ms.saturating_sub(place.timestamp_ms) >= self.limits.history_life_ms;
         let Some(publication) = publication.filter(|_| !is_over) else {
@@ -83,7 +83,7 @@ impl Shard {
     }
 
     /// An append of this node that the store turns out to have has its end.
-    pub(super) fn finish_own(&mut self, stored: &Stored, now: Now, out: &mut Outputs) {
+    pub(super) fn finish_own(&mut self, stored: &Stored, out: &mut Outputs) {
         let Some(message) = Message::read(&stored.payload) else { return };
         if message.run != self.run.as_str() {
             return;
@@ -91,7 +91,7 @@ impl Shard {
         let feed = self.feeds.of(stored.partition);
         if let Some(own) = feed.appends.take(message.number, message.id) {
             let receipt = Receipt::of_stored(own.id, &stored.place);
-            self.finish(own, Ok(receipt), None, now, out);
+            self.finish(own, Ok(receipt), None, out);
         }
     }
 

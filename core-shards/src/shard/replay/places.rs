@@ -51,8 +51,7 @@ impl Shard {
     fn misses_places(&self, session: &Session, start: &Vector) -> bool {
         let mut rooms =
             session.memberships.iter().map(|membership| (membership, self.rooms.at(membership.room)));
-        let user = self.users.at(session.user);
-        let own_fallen = user.past.as_ref().map_or(0, |past| past.own_fallen);
+        let own_fallen = self.lanes.own_past(self.users.place(session.user)).fallen;
         own_fallen > self.own_start(session, start)
             || rooms.any(|(membership, room)| {
                 let fallen = room.fallen;

@@ -15,7 +15,7 @@ use crate::ids::{Lane, RoomId, SessionId, UserId};
 use crate::limits::{FOLLOWED_MAX, REPLAY_BYTES_MAX};
 use crate::mail::{Join, JoinManner, Joined, Mail, Past, Reply};
 use crate::outputs::Outputs;
-use crate::publication::{FormKey, NUMBER_BITS, Publication};
+use crate::publication::{FormKey, Publication};
 use crate::shard::Shard;
 use crate::shard::connect::{Newcomer, Rights};
 use crate::shard::particulars::Particulars;
@@ -191,9 +191,7 @@ impl Shard {
             })
         };
         let Some(form) = form else { return self.metrics.stale_letters.increment() };
-        // What the home hands out before the store has it is not in what it tells.
-        let is_provisional = joined.seq & ((1 << NUMBER_BITS) - 1) > 0;
-        restoring.is_complete &= joined.past.is_complete && !is_provisional;
+        restoring.is_complete &= joined.past.is_complete;
         restoring.missed.extend(joined.past.publications.into_iter().map(|missed| (form, missed)));
         restoring.open_count -= 1;
         let bytes: usize = restoring.missed.iter().map(|(_, missed)| missed.memory_bytes()).sum();

@@ -140,7 +140,7 @@ fn a_replay_that_breaks_goes_on_where_it_broke() {
 
 #[test]
 fn what_is_not_kept_any_more_is_not_recovered() {
-    for (count, is_kept) in [(3, true), (5, false)] {
+    for (count, is_kept) in [(2, true), (4, false)] {
         let mut nodes = Nodes::new(3);
         nodes.store.history_size_max = 3;
         let talker = nodes.enter(1, 0, "8");
