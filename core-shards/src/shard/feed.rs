@@ -268,6 +268,14 @@ impl Shard {
         self.feeds.waiting_count() + self.feeds.letter_count() > 0
     }
 
+    /// Whether what a home remembers is all that was handed out of its channel: then it can tell a session of another node
+    /// what followed.
+    pub(super) fn knows_all(&self, index: u32) -> bool {
+        let home = self.homes.table.at(index);
+        let feed = home.tie.as_ref().and_then(|tie| self.feeds.find(tie.partition));
+        home.is_open() && feed.is_some_and(|feed| !feed.numbers.has_early())
+    }
+
     /// The last position that was handed out of a channel's lane.
     pub(super) fn seq_of(&self, channel: &str) -> u64 {
         self.placement.partition_of(channel).map_or(self.seq, |partition| self.feeds.seq(partition))

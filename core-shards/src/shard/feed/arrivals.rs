@@ -169,7 +169,7 @@ impl Shard {
         if let Some(owner) = publication.channel.strip_prefix("user:") {
             let core = self.placement.home_of_user(owner);
             if core == self.core {
-                count += self.send_to_owner(publication, now, out);
+                count += self.hand_to_owner(publication, now, out);
             } else {
                 self.post(core, Mail::Own(publication.clone()), out);
             }

@@ -44,6 +44,9 @@ impl Shard {
         self.homes.history_bytes -= home.history.bytes();
         self.metrics.history_entries.take(home.history.iter().len() as u64);
         home.history = History::after(offset, timestamp_ms);
+        if let Some(tie) = &mut home.tie {
+            tie.last_seq = tie.last_seq.max(self.feeds.seq(tie.partition));
+        }
         (home.epoch, home.last_offset) = (epoch, offset);
         if let Some(tie) = &mut home.tie {
             tie.kept_timestamp_ms = timestamp_ms;
@@ -57,6 +60,7 @@ impl Shard {
         let home = self.homes.table.at_mut(index);
         let (epoch, last) = (home.epoch, home.last_offset);
         home.note_time(place.timestamp_ms);
+        home.note_last(position(place.number, 0));
         let publication = publication_of(stored);
         let is_over = now.unix_ms.saturating_sub(place.timestamp_ms) >= self.limits.history_life_ms;
         let Some(publication) = publication.filter(|_| !is_over) else {
