@@ -228,6 +228,7 @@ impl Application for ChatNode {
                     node.ask(now, out);
                 });
             };
+            store.heed(core.gate());
             store.start(&core.starter(), Box::new(listener));
         }
     }

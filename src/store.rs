@@ -28,7 +28,7 @@ use core_shards::{ChannelName, CoreId, Epoch, Partition, Placement, StoreEvent, 
 use protocol::redis::Slot;
 
 use crate::redis::{Client, GroupId, GroupSpec, Sink, StoreMetrics};
-use crate::rt::{LocalNotify, Starter};
+use crate::rt::{Gate, LocalNotify, Starter};
 use appends::Appends;
 use catching_up::CatchingUp;
 use channels::Standing;
@@ -144,6 +144,11 @@ impl Store {
             is_puzzled: Cell::new(false),
             is_at_odds: Cell::new(false),
         })
+    }
+
+    /// Takes in no more from the store while there is no room for it. To be called before [`start`](Self::start).
+    pub fn heed(&self, gate: Gate) {
+        self.client.heed(gate);
     }
 
     /// Connects, and tells `listener` what comes, outside of turns. To be called once, on the core's thread.

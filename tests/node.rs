@@ -9,6 +9,8 @@ mod answers;
 mod bodies;
 #[path = "node/branch.rs"]
 mod branch;
+#[path = "node/clerk.rs"]
+mod clerk;
 #[path = "node/desk.rs"]
 mod desk;
 #[path = "node/drain.rs"]

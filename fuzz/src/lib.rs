@@ -12,6 +12,7 @@ pub mod http_head;
 pub mod json;
 pub mod mutation;
 pub mod pieces;
+pub mod redis_replies;
 pub mod relay;
 pub mod socket_io_packet;
 pub mod websocket_decoder;
@@ -35,6 +36,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "deflate_offer", run: deflate_offer::target, seeds: deflate_offer::seeds },
     Target { name: "engine_io_payload", run: engine_io_payload::target, seeds: engine_io_payload::seeds },
     Target { name: "json", run: json::target, seeds: json::seeds },
+    Target { name: "redis_replies", run: redis_replies::target, seeds: redis_replies::seeds },
     Target { name: "socket_io_packet", run: socket_io_packet::target, seeds: socket_io_packet::seeds },
     Target { name: "relay", run: relay::target, seeds: relay::seeds },
     Target { name: "chat_request", run: chat_request::target, seeds: chat_request::seeds },
