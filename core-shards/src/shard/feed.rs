@@ -24,10 +24,12 @@ mod repair;
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
+
 use super::Shard;
 use crate::Now;
-use crate::ids::{Epoch, Lane, Partition};
-use crate::limits::{APPENDS_BYTES_MAX, APPENDS_WAITING_MAX};
+use crate::ids::{Epoch, Lane, MessageId, Partition};
+use crate::limits::{APPENDS_BYTES_MAX, APPENDS_WAITING_MAX, FORMER_IDS_MAX};
 use crate::outputs::Outputs;
 use crate::placement::Placement;
 use crate::store::{Refused, StoreEvent, StoreTrouble, Unanswered};
@@ -73,6 +75,28 @@ impl State {
     }
 }
 
+/// The last publications to users of a partition, and of its former epoch: as [`Tie::former`], for rooms without a home.
+#[derive(Debug, Default)]
+struct ToUsers {
+    latest: VecDeque<MessageId>,
+    former: Vec<MessageId>,
+}
+
+impl ToUsers {
+    /// Notes a publication; `false` if it was handed out in the former epoch.
+    fn note(&mut self, id: MessageId) -> bool {
+        if self.latest.len() >= FORMER_IDS_MAX {
+            self.latest.pop_front();
+        }
+        self.latest.push_back(id);
+        !self.former.contains(&id)
+    }
+
+    fn begin_epoch(&mut self) {
+        self.former = std::mem::take(&mut self.latest).into();
+    }
+}
+
 /// One partition of the channels, on the core that hears its feed.
 #[derive(Debug)]
 pub(super) struct Feed {
@@ -84,6 +108,8 @@ pub(super) struct Feed {
     heard: u64,
     numbers: Numbers,
     appends: Appends,
+    /// The last publications to users, whose rooms mostly have no home here.
+    to_users: ToUsers,
     /// When the store is asked again without having said that it is back, monotonic milliseconds; `u64::MAX` if not.
     retry_at_ms: u64,
     /// Homes that are not open though the feed is heard are asked for again then.
@@ -128,6 +154,7 @@ impl Feeds {
             heard: 0,
             numbers: Numbers::default(),
             appends: Appends::default(),
+            to_users: ToUsers::default(),
             retry_at_ms: u64::MAX,
             reopen_at_ms: u64::MAX,
         };
@@ -283,6 +310,7 @@ impl Shard {
         let feed = self.feeds.of(partition);
         (feed.epoch, feed.heard) = (Some(epoch), heard);
         feed.numbers.begin_lane();
+        feed.to_users.begin_epoch();
         for core in 0..self.placement.core_count() {
             let begun = crate::mail::Mail::LaneBegun(Lane::from(partition), epoch);
             self.post(crate::CoreId(core), begun, out);

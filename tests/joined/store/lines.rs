@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use core_shards::cursor::RunId;
-use core_shards::store::{Refused, StoreEvent, StoreRequest, StoreTrouble, Topic, Unanswered};
+use core_shards::store::{Append, Refused, StoreEvent, StoreRequest, StoreTrouble, Topic, Unanswered};
 use core_shards::{ChannelName, Partition, Placement};
 
 pub(super) struct Line {
@@ -12,6 +12,8 @@ pub(super) struct Line {
     pub(super) is_up: bool,
     is_dead: bool,
     requests: VecDeque<StoreRequest>,
+    /// Appends of a former line that have not reached the store, and still may.
+    late: VecDeque<Box<Append>>,
     events: VecDeque<StoreEvent>,
     /// What is to be heard; what was opened stays so until it is closed.
     watched: BTreeSet<ChannelName>,
@@ -27,6 +29,7 @@ impl Line {
             is_up: false,
             is_dead: false,
             requests: VecDeque::new(),
+            late: VecDeque::new(),
             events: VecDeque::new(),
             watched: BTreeSet::new(),
             unanswered: Vec::new(),
@@ -57,6 +60,14 @@ impl Line {
 
     pub(super) fn next_request(&mut self) -> Option<StoreRequest> {
         self.requests.pop_front()
+    }
+
+    pub(super) fn next_late(&mut self) -> Option<Box<Append>> {
+        self.late.pop_front()
+    }
+
+    pub(super) fn forget_late(&mut self) {
+        self.late.clear();
     }
 
     pub(super) fn tell(&mut self, event: StoreEvent) {
@@ -109,7 +120,8 @@ impl Line {
     }
 
     pub(super) fn connect(&mut self) {
-        if self.is_up || self.is_dead {
+        // A line takes longer to make than its owner to hear that the one before broke.
+        if self.is_up || self.is_dead || !self.events.is_empty() {
             return;
         }
         self.is_up = true;
@@ -121,7 +133,13 @@ impl Line {
             return;
         }
         self.is_up = false;
-        let undone: Vec<_> = self.requests.drain(..).filter_map(|request| told_if_undone(&request)).collect();
+        let mut undone = Vec::new();
+        for request in self.requests.drain(..) {
+            undone.extend(told_if_undone(&request));
+            if let StoreRequest::Append(append) = request {
+                self.late.push_back(append);
+            }
+        }
         // What did not come by now never does.
         self.events.retain(|event| {
             matches!(event, StoreEvent::Refused(_) | StoreEvent::Up(_) | StoreEvent::Down(_))
@@ -140,6 +158,7 @@ impl Line {
     pub(super) fn die(&mut self) {
         (self.is_up, self.is_dead) = (false, true);
         self.requests.clear();
+        self.late.clear();
         self.events.clear();
     }
 }

@@ -63,7 +63,7 @@ pub(super) struct Done {
 }
 
 /// A publication once more.
-pub(super) fn copy(stored: &Stored) -> Stored {
+pub(crate) fn copy(stored: &Stored) -> Stored {
     let Stored { channel, partition, place, payload } = stored;
     Stored { channel: channel.clone(), partition: *partition, place: *place, payload: payload.clone() }
 }
@@ -133,6 +133,20 @@ impl Memory {
         let partition = append.partition;
         let partition_epoch = self.partition_epoch(partition);
         let shelf = self.shelf(partition);
+        let last = shelf.appended.get(&run).copied();
+        if let Some(last) = last.filter(|_| !append.is_out_of_turn)
+            && append.number.wrapping_sub(last) as i32 <= 0
+        {
+            // A broken line delivers it late.
+            let place = StoredPlace {
+                partition_epoch,
+                number: 0,
+                epoch: partition_epoch,
+                offset: Offset(0),
+                timestamp_ms: 0,
+            };
+            return Done { place, known_as: None, stored: None };
+        }
         shelf.appended.insert(run, append.number);
         if let Some((id, place)) = append.idempotency.as_ref().and_then(|key| shelf.receipts.get(key)) {
             return Done { place: *place, known_as: Some(*id), stored: None };

@@ -119,11 +119,12 @@ impl Shard {
 
     /// Hands out a publication that follows what was handed out before, and remembers it.
     fn receive(&mut self, open: Option<u32>, arrival: Arrival<'_>, now: Now, out: &mut Outputs) {
-        let place = arrival.stored.place;
+        let (place, partition) = (arrival.stored.place, arrival.stored.partition);
         let id = arrival.id;
         let (mut publication, mut own) = arrival.publication(now);
         let had = own.as_ref().is_some_and(Waiting::is_handed_out);
-        let had = had || open.is_some_and(|index| self.homes.table.at(index).had_before(&id));
+        let is_new = !publication.channel.starts_with("user:") || self.feeds.of(partition).to_users.note(id);
+        let had = had || !is_new || open.is_some_and(|index| self.homes.table.at(index).had_before(&id));
         if let (Some(index), false) = (open, had) {
             self.end_typing_of(index, &publication, own.as_ref(), now, out);
             publication.encode(self.homes.table.at(index).volatile_forms().into_iter(), self.run);
