@@ -2,6 +2,7 @@
 //! order that the rest of the crate relies on.
 
 mod calls;
+mod elsewhere;
 mod presence;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use crate::ids::{
 use crate::publication::{FormKey, Note, Publication};
 
 pub use calls::{Answer, Broadcast, Call, CallId, Caller, Deed, Outcome, PartId, Query, Question, Quota};
+pub use elsewhere::{Elsewhere, LaneKey, Passage, Refresh, Step, Tales};
 pub use presence::{Asked, PresenceChange, PresenceReport, Standpoint};
 
 /// A letter from one core to another, or to itself.
@@ -45,6 +47,8 @@ pub enum Mail {
     Query(Box<Query>),
     /// To every core: rights changed.
     Revoke(Arc<Revocation>),
+    /// To whichever core it concerns: what other nodes told, or are to be told.
+    Elsewhere(Box<Elsewhere>),
     /// To the core that asked, from outside of the cores: what the permission webhook says.
     Verdict(Box<access::Question>, Verdict),
 
@@ -91,6 +95,7 @@ impl Mail {
             | Self::Broadcast(..)
             | Self::Query(_)
             | Self::Revoke(_)
+            | Self::Elsewhere(_)
             | Self::Verdict(..) => MailClass::Request,
             Self::Joined(_)
             | Self::Deliver(_)
