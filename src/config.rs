@@ -7,6 +7,7 @@ pub mod command_line;
 mod limits;
 pub mod pages;
 mod readers;
+pub mod redis;
 pub mod report;
 pub mod resolved;
 pub mod rule;
@@ -30,6 +31,7 @@ use crate::permissions::PermissionSettings;
 use crate::rt::DriverPreference;
 use access::AccessConfig;
 use pages::Pages;
+use redis::RedisConfig;
 use resolved::Resolved;
 
 /// Which part of its memory a node spends on what it remembers: a third. The rest is for sessions, what waits for them, and
@@ -83,10 +85,16 @@ pub struct Config {
     pub max_payload: u32,
     /// `REALTIME_MAX_QUEUE_BYTES`.
     pub max_queue_bytes: u32,
+    /// `REALTIME_DRAIN_DELAY`, in seconds.
+    pub drain_delay: u32,
+    /// `REALTIME_DRAIN_SECONDS`, if it is set.
+    pub drain_seconds: Option<u32>,
     /// Who may do what, beside what tokens say.
     pub access: AccessConfig,
     /// Pages for operators.
     pub pages: Pages,
+    /// The Redis over which nodes meet, if they do.
+    pub redis: Option<RedisConfig>,
     /// `REALTIME_LOG_LEVEL`: a level or a filter that tracing takes.
     pub log_level: String,
     /// `REALTIME_FAULT_INJECTION`.
@@ -107,6 +115,7 @@ impl Config {
         if !resolved.problems().is_empty() {
             return Err(resolved.problems().to_vec());
         }
+        let redis = RedisConfig::new(resolved).map_err(|problem| vec![problem])?;
         let mut config = Self {
             port: resolved.number("REALTIME_PORT"),
             host: resolved.address("REALTIME_HOST"),
@@ -131,8 +140,11 @@ impl Config {
             cors_origin: resolved.text("REALTIME_CORS_ORIGIN"),
             max_payload: resolved.number("REALTIME_MAX_PAYLOAD"),
             max_queue_bytes: resolved.number("REALTIME_MAX_QUEUE_BYTES"),
+            drain_delay: resolved.number("REALTIME_DRAIN_DELAY"),
+            drain_seconds: resolved.number_if_set("REALTIME_DRAIN_SECONDS"),
             access: AccessConfig::new(resolved),
             pages: Pages::new(resolved),
+            redis,
             log_level: resolved.text("REALTIME_LOG_LEVEL"),
             fault_injection: resolved.switch("REALTIME_FAULT_INJECTION"),
             limits: limits::limits(resolved),
@@ -140,6 +152,7 @@ impl Config {
             warnings: resolved.warnings().to_vec(),
         };
         config.warnings.extend(config.doubts());
+        config.warnings.extend(RedisConfig::doubt(resolved));
         Ok(config)
     }
 
@@ -263,6 +276,9 @@ impl Config {
             max_payload: self.max_payload,
             queue_bytes_max: self.max_queue_bytes as usize,
             sessions_max: self.max_connections as usize,
+            drain_delay_ms: 1_000 * self.drain_delay,
+            drain_spread_ms: 1_000
+                * self.drain_seconds.unwrap_or(if self.is_insecure() { 0 } else { DRAIN_SECONDS }),
             cors: Cors::from_setting(&self.cors_origin),
             keeps_headers: false,
             handshake_delay_ms: 0,
@@ -277,12 +293,13 @@ impl Config {
         let auth = if self.is_insecure() { "insecure: identities are believed" } else { "tokens" };
         let limits = &self.limits;
         let webhook = self.permissions().map_or("none".to_owned(), |webhook| rule::masked_url(&webhook.url));
+        let redis = self.redis.as_ref().map_or("none".to_owned(), RedisConfig::shown);
         let mut text = String::new();
         let _ = write!(
             text,
             "listen {}, auth {auth}, secret {secret}, algorithm {:?}, sessions at most {}, ping {} + {} ms, \
              payload at most {} bytes, content at most {} characters, channels per session {}, cors {}, \
-             history {} messages for {} s, recovery {} ms, webhook {}",
+             history {} messages for {} s, recovery {} ms, webhook {}, redis {redis}",
             self.address(),
             self.jwt_algorithm,
             self.max_connections,
@@ -303,6 +320,10 @@ impl Config {
 
 /// How long a connection may be without a namespace.
 const CONNECT_TIMEOUT_MS: u32 = 10_000;
+
+/// Over how many seconds a node that goes sends its sessions away, unless in development mode. With the time that their
+/// connections may take to close it stays within the 15 seconds that those who stop containers are asked to grant.
+const DRAIN_SECONDS: u32 = 10;
 
 /// Bytes that a shared secret should have at least (RFC 7518 section 3.2, for HS256).
 const SECRET_BYTES_MIN: usize = 32;

@@ -15,8 +15,10 @@ mod backlog;
 mod budget;
 mod clock;
 pub mod core;
+pub mod drain;
 mod echo;
 mod egress;
+pub mod handle;
 mod heartbeat;
 mod http;
 mod ingest;
@@ -38,5 +40,6 @@ mod upgrade;
 mod websocket;
 
 pub use application::{Application, Incoming, Opening, Payload, Reply, Step};
+pub use handle::CoreHandle;
 pub use postbox::Postbox;
 pub use settings::{Settings, Surface, SurfaceKind};

@@ -11,5 +11,6 @@ pub mod healthcheck;
 pub mod memory;
 pub mod node;
 pub mod permissions;
+pub mod redis;
 pub mod routes;
 pub mod rt;

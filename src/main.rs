@@ -88,9 +88,16 @@ fn serve(config: &Config) -> Result<(), Failure> {
     if config.is_insecure() {
         eprintln!("\n  open http://{}/ in two browser tabs\n", node.address());
     }
-    if let Some(signal) = signals.forever().next() {
-        tracing::info!(signal, "stopping");
+    let (stopper, waiting) = (node.stopper(), signals.handle());
+    let ended = std::thread::spawn(move || {
+        node.wait();
+        waiting.close();
+    });
+    let mut is_asked = false;
+    for signal in &mut signals {
+        tracing::info!(signal, "{}", if is_asked { "stopping at once" } else { "stopping" });
+        is_asked = true;
+        stopper.ask();
     }
-    node.stop();
-    Ok(())
+    ended.join().map_err(|_| (WORLD, "the node did not end as it should".to_owned()))
 }

@@ -8,7 +8,7 @@ use crate::auth::{SharedVerifier, Verifier};
 use crate::chat::{ChatMetrics, ChatNode, Parts};
 use crate::config::Config;
 use crate::engine::Postbox;
-use crate::engine::threads::Engine;
+use crate::engine::threads::{Engine, Stopper};
 use crate::permissions::{PermissionSettings, Permissions};
 use crate::routes::{Routes, Surroundings, VERSION, hash_of};
 use crate::rt::{DriverChoice, choose_driver};
@@ -38,9 +38,14 @@ impl Node {
         Ok(Self { engine })
     }
 
-    /// Stops accepting, closes every session so that its client comes back, and ends the cores.
-    pub fn stop(self) {
-        self.engine.stop();
+    /// A way to end the node, from any thread.
+    pub fn stopper(&self) -> Stopper<ChatNode> {
+        self.engine.stopper()
+    }
+
+    /// Waits until the node has ended.
+    pub fn wait(self) {
+        self.engine.wait();
         tracing::info!("stopped");
     }
 

@@ -140,7 +140,7 @@ impl Routes {
     }
 
     fn is_draining(&self) -> bool {
-        self.surroundings.shared.is_draining.load(Ordering::Relaxed)
+        !self.surroundings.shared.drain.is_ready()
     }
 
     fn readiness(&self) -> Response {

@@ -31,6 +31,7 @@ use std::future::Future;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -91,6 +92,9 @@ pub trait Guard: Unpin + 'static {
 pub fn spawn(task: impl Future<Output = ()> + 'static, guard: impl Guard) {
     monoio::spawn(Guarded { task, guard });
 }
+
+/// Starts tasks on a core, for those who do not know how they are guarded there.
+pub type Starter = Rc<dyn Fn(Pin<Box<dyn Future<Output = ()>>>)>;
 
 /// Waits; millisecond granularity. What the reactor's timer needs is on the heap, and not in every task that may sleep.
 pub async fn sleep(duration: Duration) {

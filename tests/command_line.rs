@@ -75,7 +75,7 @@ fn check_config_shows_every_value_with_its_source() {
         "REALTIME_REST_AUTH (required; in development mode optional) default",
         "REALTIME_REDIS_PASSWORD (not set) default",
         "REALTIME_REDIS_HOST cache environment",
-        "accepted, not acted on by this version: REALTIME_REDIS_HOST",
+        "REALTIME_REDIS_HOST is not used: write REALTIME_REDIS_ENABLED=true, or this node stays by itself",
         "REALTIME_PROT: did you mean REALTIME_PORT? Nothing reads it under this name",
         "POSTGRES_HOST is not read: this node needs no database",
         "a node would start with this",
@@ -165,7 +165,7 @@ fn tokens_that_no_node_would_accept_are_not_minted() {
 #[test]
 fn a_start_warns_of_what_it_does_not_act_on() {
     let variables =
-        [("REALTIME_REDIS_HOST", "redis"), ("REALTIME_PROT", "1"), ("REALTIME_IO_DRIVER", "epoll")];
+        [("REALTIME_ENABLE_COMPRESSION", "on"), ("REALTIME_PROT", "1"), ("REALTIME_IO_DRIVER", "epoll")];
     let mut node = command(&["--dev", "--port", "0", "--cores", "1"], &variables);
     let mut node = node.stderr(Stdio::piped()).spawn().unwrap();
     let (stderr, (sender, lines)) = (node.stderr.take().unwrap(), channel());
@@ -187,7 +187,7 @@ fn a_start_warns_of_what_it_does_not_act_on() {
     node.wait().unwrap();
     reader.join().unwrap();
     for expected in [
-        "accepted, not acted on by this version: REALTIME_REDIS_HOST",
+        "accepted, not acted on by this version: REALTIME_ENABLE_COMPRESSION",
         "REALTIME_PROT: did you mean REALTIME_PORT?",
         "open http://127.0.0.1:",
     ] {

@@ -9,6 +9,8 @@ mod answers;
 mod bodies;
 #[path = "node/desk.rs"]
 mod desk;
+#[path = "node/drain.rs"]
+mod drain;
 #[path = "node/fairness.rs"]
 mod fairness;
 #[path = "node/holdings.rs"]

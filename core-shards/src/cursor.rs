@@ -7,7 +7,7 @@
 //!
 //! Numbers are in base 36. There is one spelling of each cursor; any other text is refused.
 
-use crate::ids::{CoreId, Epoch};
+use crate::ids::{CoreId, Epoch, Lane};
 
 /// One run of a process. Cursors of a former process or of another node have another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,9 +35,9 @@ impl RunId {
 pub enum Cursor {
     /// This publication. The same text goes to the members on all cores: each finds it in its own journal.
     Publication {
-        /// The core that ordered it.
-        lane: CoreId,
-        /// Its number among all that this core ordered.
+        /// The order that it belongs to.
+        lane: Lane,
+        /// Its position there.
         seq: u64,
     },
     /// No publication yet, but everything up to this position.
@@ -64,12 +64,12 @@ impl Cursor {
 
     /// Appends the text form.
     pub fn write(self, run: RunId, text: &mut String) {
-        let (kind, core, number) = match self {
-            Self::Publication { lane, seq } => ('c', lane, seq),
-            Self::Mark { core, position } => ('m', core, position),
+        let (kind, place, number) = match self {
+            Self::Publication { lane, seq } => ('c', lane.0, seq),
+            Self::Mark { core, position } => ('m', core.0, position),
         };
         text.push(kind);
-        push_base36(text, u64::from(core.0));
+        push_base36(text, u64::from(place));
         text.push('.');
         push_base36(text, number);
         text.push('.');
@@ -103,11 +103,11 @@ impl Cursor {
         }
         let (place, _) = text.rsplit_once('.')?;
         let (core, number) = place.get(1..)?.split_once('.')?;
-        let core = CoreId(u16::from_str_radix(core, 36).ok()?);
+        let core = u16::from_str_radix(core, 36).ok()?;
         let number = u64::from_str_radix(number, 36).ok()?;
         match place.as_bytes()[0] {
-            b'c' => Some(Self::Publication { lane: core, seq: number }),
-            b'm' => Some(Self::Mark { core, position: number }),
+            b'c' => Some(Self::Publication { lane: Lane(core), seq: number }),
+            b'm' => Some(Self::Mark { core: CoreId(core), position: number }),
             _ => None,
         }
     }
@@ -148,7 +148,7 @@ mod tests {
 
     fn cursor(kind: u8, core: u16, number: u64) -> Cursor {
         match kind {
-            b'c' => Cursor::Publication { lane: CoreId(core), seq: number },
+            b'c' => Cursor::Publication { lane: Lane(core), seq: number },
             _ => Cursor::Mark { core: CoreId(core), position: number },
         }
     }

@@ -27,6 +27,30 @@ impl Partition {
     }
 }
 
+/// An order of publications: that of one core, or with a store that nodes share that of one partition, which is the same
+/// on every node. A core is handed the publications of a lane in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Lane(pub u16);
+
+impl Lane {
+    /// The position in tables by lane.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl From<CoreId> for Lane {
+    fn from(core: CoreId) -> Self {
+        Self(core.0)
+    }
+}
+
+impl From<Partition> for Lane {
+    fn from(partition: Partition) -> Self {
+        Self(partition.0)
+    }
+}
+
 /// A session on one core: its slot in that core's table, and how often the slot had been used before.
 ///
 /// Slot 7 in generation 2 and slot 7 in generation 3 are different people; mail to the former is dropped.
@@ -131,6 +155,12 @@ impl MessageId {
             *letter = BASE32[(bits >> (5 * position) & 31) as usize];
         }
         Self(text)
+    }
+
+    /// Reads an id that some node made.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes: [u8; Self::TEXT_BYTES] = text.as_bytes().try_into().ok()?;
+        bytes.iter().all(|letter| BASE32.contains(letter)).then_some(Self(bytes))
     }
 
     /// The text that clients are given.

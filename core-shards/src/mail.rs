@@ -12,9 +12,11 @@ use protocol::chat::event::Kind;
 
 use crate::access::{self, Verdict};
 use crate::ids::{
-    ChannelName, Epoch, Fingerprint, GatheringTicket, MessageId, Offset, RoomId, SessionId, UserId,
+    ChannelName, Epoch, Fingerprint, GatheringTicket, Lane, MessageId, Offset, Partition, RoomId, SessionId,
+    UserId,
 };
 use crate::publication::{FormKey, Note, Publication};
+use crate::store::StoreTrouble;
 
 pub use calls::{Answer, Broadcast, Call, CallId, Caller, Deed, Outcome, PartId, Query, Question, Quota};
 pub use elsewhere::{Elsewhere, LaneKey, Passage, Refresh, Step, Tales};
@@ -56,6 +58,14 @@ pub enum Mail {
     Joined(Box<Joined>),
     /// To a watching core: one publication for all of its members.
     Deliver(Deliver),
+    /// To the core of a user: what was said to the user's own room, for the sessions that are not in it.
+    Own(Arc<Publication>),
+    /// To a watching core: something is missing, and nobody can tell what.
+    Gap(Box<Gap>),
+    /// To every core: something that was said to users of this partition is missing.
+    UsersGap(Partition),
+    /// To every core: the positions of a lane begin anew.
+    LaneBegun(Lane, Epoch),
     /// To a watching core: one volatile event for its members.
     Notice(Notice),
     /// To a watching core: from now on presence comes in batches from the home.
@@ -99,6 +109,10 @@ impl Mail {
             | Self::Verdict(..) => MailClass::Request,
             Self::Joined(_)
             | Self::Deliver(_)
+            | Self::Own(_)
+            | Self::Gap(_)
+            | Self::UsersGap(_)
+            | Self::LaneBegun(..)
             | Self::Notice(_)
             | Self::Grown(_)
             | Self::Published(_)
@@ -301,6 +315,8 @@ pub struct Joined {
     pub epoch: Epoch,
     /// The last offset before the membership: what follows is delivered.
     pub offset: Offset,
+    /// The position in the channel's lane before the membership: what is delivered has a greater one.
+    pub seq: u64,
     /// What was asked of the past.
     pub past: Replay,
     /// Presence of the channel comes in batches.
@@ -341,6 +357,32 @@ pub struct Deliver {
     pub publication: Arc<Publication>,
 }
 
+/// What members have of a channel has a gap, and they are told so.
+#[derive(Clone, Debug)]
+pub struct Gap {
+    /// The room on the receiving core.
+    pub room: RoomId,
+    /// Why.
+    pub reason: GapReason,
+    /// The channel's epoch from here on.
+    pub epoch: Epoch,
+    /// What follows this offset is delivered.
+    pub offset: Offset,
+    /// The lane of the channel.
+    pub lane: Lane,
+    /// The last position in it before what is delivered from here on.
+    pub seq: u64,
+}
+
+/// Why something is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GapReason {
+    /// What was published is not kept any more.
+    Trimmed,
+    /// The store has lost its memory, or a part of it.
+    Epoch,
+}
+
 /// One volatile event for members on one core.
 #[derive(Debug)]
 pub struct Notice {
@@ -365,8 +407,10 @@ pub struct Published {
     pub client_message_id: Option<Box<str>>,
     /// Under which the sender's core keeps the receipt.
     pub fingerprint: Option<Fingerprint>,
-    /// The place; `None` if the channel had no such member.
+    /// The place; `None` if the channel had no such member, or for the trouble that there was.
     pub receipt: Option<Receipt>,
+    /// Why the store that nodes share did not take it.
+    pub trouble: Option<StoreTrouble>,
     /// The publication, for a back end that wants to see it.
     pub publication: Option<Arc<Publication>>,
     /// How many sessions it was sent to.

@@ -7,7 +7,7 @@ use protocol::chat::dialect::{Form, Style};
 use protocol::chat::event::{self, Kind, Stamp};
 
 use crate::cursor::{Cursor, RunId};
-use crate::ids::{ChannelName, CoreId, MessageId, Offset};
+use crate::ids::{ChannelName, Lane, MessageId, Offset};
 use crate::metrics::EventClass;
 
 /// How a session wants broadcasts written: under which names, and with or without a cursor to resume from.
@@ -72,13 +72,37 @@ impl Frames {
     }
 }
 
+/// Which node a publication came in on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The node's run.
+    pub run: RunId,
+    /// Its number among the run's appends to the partition. Rises, and never ends in [`NUMBER_BITS`] zeros.
+    pub number: u32,
+}
+
+/// Bits of a position that are the number of what the store has not got yet.
+pub const NUMBER_BITS: u32 = 24;
+
+/// The position in a partition's lane of what came as the store's publication `stored`, with `number` 0; or of what a node
+/// handed out before the store had it: `stored` is the last publication before it and `number` its own
+/// [`Origin::number`], of which the lower [`NUMBER_BITS`] count.
+///
+/// Stored publications 7 and 8 with 3 and 4 handed out in an outage between them: 7 << 24, 7 << 24 | 3, 7 << 24 | 4,
+/// 8 << 24.
+pub const fn position(stored: u64, number: u32) -> u64 {
+    stored << NUMBER_BITS | (number & ((1 << NUMBER_BITS) - 1)) as u64
+}
+
 /// One event of a channel that members must not miss, with its place in the channel.
 #[derive(Debug)]
 pub struct Publication {
-    /// The core that ordered it.
-    pub lane: CoreId,
-    /// Its number among all publications of that core, rising by one.
+    /// The order that it belongs to.
+    pub lane: Lane,
+    /// Its position there, rising: its number among all that its core ordered, or a [`position`] of the store.
     pub seq: u64,
+    /// Where it came in, of a node that shares a store with others.
+    pub origin: Option<Origin>,
     /// Its channel.
     pub channel: ChannelName,
     /// What it is.

@@ -23,6 +23,7 @@
 //!
 //! everywhere
 //!   feed                         what the store shared by nodes tells of the channels
+//!   gaps                         what nobody can tell any more, and who hears of it
 //!   restore                      sessions that another node lost
 //!   elsewhere                    who is there on other nodes, and which nodes live
 //!   table                        entries by name and place
@@ -43,6 +44,7 @@ mod elsewhere;
 mod expiry;
 mod feed;
 mod follow;
+mod gaps;
 mod gathering;
 mod history;
 mod holdings;
@@ -413,6 +415,10 @@ impl Shard {
             Mail::Verdict(question, verdict) => self.conclude(*question, &verdict, now, out),
             Mail::Joined(joined) => self.become_member(&joined, now, out),
             Mail::Deliver(deliver) => self.hand_out(deliver, now, out),
+            Mail::Own(publication) => self.hand_to_owner(&publication, now, out),
+            Mail::Gap(gap) => self.tell_gap(&gap, out),
+            Mail::UsersGap(partition) => self.tell_users_gap(partition, out),
+            Mail::LaneBegun(lane, epoch) => self.begin_lane(lane, epoch),
             Mail::Notice(notice) => self.hand_note(&notice, out),
             Mail::Grown(room) => self.note_grown(room),
             Mail::Published(published) => self.acknowledge(*published, now, out),

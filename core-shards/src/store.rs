@@ -61,7 +61,8 @@ pub struct Append {
     pub partition: Partition,
     /// The publication's id.
     pub id: MessageId,
-    /// Its number among this run's appends to the partition, rising by one. Comes back with the answer.
+    /// Its number among this run's appends to the partition, rising. Comes back with the answer; the store remembers the
+    /// last one that was carried out of each run.
     pub number: u32,
     /// It was handed out to this node's members before.
     pub is_provisional: bool,
@@ -82,8 +83,21 @@ pub struct CatchUp {
     pub ticket: u64,
     /// The number up to which the node has everything that was said to users.
     pub users_after: u64,
-    /// Channels that are open, each with the last offset and the epoch that the node knows.
-    pub channels: Vec<(ChannelName, Epoch, Offset)>,
+    /// Channels that are open.
+    pub channels: Vec<Known>,
+}
+
+/// The position of a channel as a node knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The channel.
+    pub channel: ChannelName,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// Its last offset.
+    pub offset: Offset,
+    /// Its last timestamp, be it of what is kept or not.
+    pub timestamp_ms: u64,
 }
 
 /// Where signals go to.
@@ -209,9 +223,13 @@ pub struct CaughtUp {
     pub ticket: u64,
     /// The partition's head.
     pub head: Head,
+    /// The number of the last append of this run that was carried out; 0 if the store knows of none. Every append of the
+    /// run with a greater one was not.
+    pub appended: u32,
     /// What was said to users since, or `None` if a part of it is kept no more.
     pub users: Option<Vec<Stored>>,
-    /// The channels of the request whose position is another now.
+    /// The channels of the request whose epoch, offset or timestamp is another now. A channel that the store knows
+    /// nothing of, or of a former epoch of the partition, has another epoch from here on.
     pub channels: Vec<Progress>,
 }
 
@@ -224,7 +242,8 @@ pub struct Progress {
     pub epoch: Epoch,
     /// Its last offset.
     pub offset: Offset,
-    /// What is kept of everything after the offset that was known, or everything that is kept if the epoch is another.
+    /// What is kept of everything from the offset that was known on, that one included, so that it can be compared; or
+    /// everything that is kept if the epoch is another or the offset less.
     pub tail: Vec<Stored>,
 }
 

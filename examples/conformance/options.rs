@@ -97,6 +97,8 @@ impl Options {
             max_payload: self.max_payload,
             queue_bytes_max: 16 << 20,
             sessions_max: 10_000,
+            drain_delay_ms: 0,
+            drain_spread_ms: 0,
             cors: Cors::Any,
             keeps_headers: true,
             // The tests of socket.io-client want to see a client that is still connecting.

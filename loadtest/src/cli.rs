@@ -84,7 +84,7 @@ pub enum Scenario {
 /// Which server, and who we are to it.
 #[derive(Clone, Debug, Args)]
 pub struct ServerArgs {
-    /// The server's address
+    /// The server's address; further nodes of the same server behind it: ws://127.0.0.1:3101,127.0.0.1:3102
     #[arg(long, default_value = "ws://127.0.0.1:3101")]
     pub url: String,
     /// Sign HS256 tokens with this secret

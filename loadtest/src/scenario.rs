@@ -81,7 +81,7 @@ pub fn plan(
     let run = run_number();
     let target = Target::new(&server.url, server.dialect, server.transport)?;
     Ok(Plan {
-        sources: Sources::new(target.address, client.sources, seats, run),
+        sources: Sources::new(target.address(), client.sources, seats, run),
         target,
         identity: server.secret.clone().map_or(Identity::Claimed, Identity::Signed),
         channels: Channels::new(&format!("{run:x}")),

@@ -123,6 +123,11 @@ impl Resolved {
         entry.expect("every name that the node asks for is in the table").value.as_ref()
     }
 
+    /// Whether somebody said what a setting is.
+    pub(super) fn is_said(&self, name: &str) -> bool {
+        self.entries.iter().any(|entry| entry.setting.name == name && entry.source != Source::Default)
+    }
+
     /// The variables that concern us and are not empty, by name.
     fn variables(
         &mut self,
@@ -261,8 +266,10 @@ mod tests {
             assert_eq!(resolved(variables).warnings(), expected, "{variables:?}");
         };
         check(
-            &[("REALTIME_PRESENCE_SYNC_INTERVAL", "3000"), ("REALTIME_REDIS_HOST", "redis")],
-            &["accepted, not acted on by this version: REALTIME_REDIS_HOST, REALTIME_PRESENCE_SYNC_INTERVAL"],
+            &[("REALTIME_PRESENCE_SYNC_INTERVAL", "3000"), ("REALTIME_ENABLE_COMPRESSION", "on")],
+            &[
+                "accepted, not acted on by this version: REALTIME_PRESENCE_SYNC_INTERVAL, REALTIME_ENABLE_COMPRESSION",
+            ],
         );
         check(&[("REALTIME_REDIS_ENABLED", "no"), ("REALTIME_ENABLE_COMPRESSION", "off")], &[]);
         check(&[("REALTIME_ENABLED", "true"), ("REALTIME_ROUTE", "realtime.${BASE_DOMAIN}")], &[]);

@@ -35,6 +35,20 @@ pub const SETTINGS: &[Setting] = &[
         "Milliseconds that a pong may take; slow mobile links want 20000",
     )
     .or("5000"),
+    Setting::acted(
+        "REALTIME_DRAIN_DELAY",
+        "drain-delay",
+        seconds(0, 3_600),
+        "Seconds that a node that is to go still takes connections, until balancers have learnt that it is not ready",
+    )
+    .or("0"),
+    Setting::acted(
+        "REALTIME_DRAIN_SECONDS",
+        "drain-seconds",
+        seconds(0, 3_600),
+        "Seconds over which a node that goes sends its sessions away; 0 for all at once",
+    )
+    .or_else("10; in development mode 0"),
     // Who comes in
     Setting::acted(
         "REALTIME_JWT_SECRET",
@@ -370,13 +384,40 @@ pub const SETTINGS: &[Setting] = &[
     )
     .or("false")
     .hidden(),
+    // Other nodes
+    Setting::acted(
+        "REALTIME_REDIS_ENABLED",
+        "redis-enabled",
+        Rule::Switch,
+        "Whether this node and others on the same Redis behave as one",
+    )
+    .or("false"),
+    Setting::acted(
+        "REALTIME_REDIS_URL",
+        "redis-url",
+        Rule::Url(&["redis", "rediss"]),
+        "Where Redis is, and who the node is there; of a cluster several hosts with commas between; before the five below",
+    ),
+    Setting::acted("REALTIME_REDIS_HOST", "redis-host", Rule::Text, "Host of Redis").or("redis"),
+    Setting::acted("REALTIME_REDIS_PORT", "redis-port", number(1, 65_535), "Port of Redis").or("6379"),
+    Setting::acted("REALTIME_REDIS_DB", "redis-db", number(0, 65_535), "Its database; a cluster has 0 only").or("1"),
+    Setting::acted("REALTIME_REDIS_USERNAME", "redis-username", Rule::Text, "User of its access control list"),
+    Setting::acted("REALTIME_REDIS_PASSWORD", "redis-password", Rule::Text, "Its password").secret(),
+    Setting::acted(
+        "REALTIME_REDIS_CA",
+        "redis-ca",
+        Rule::Text,
+        "File with certificates of authorities that Redis' own may come from, beside the usual ones",
+    ),
+    Setting::acted("REALTIME_REDIS_PREFIX", "redis-prefix", Rule::Text, "How all keys begin").or("rt"),
+    Setting::acted(
+        "REALTIME_REDIS_PARTITIONS",
+        "redis-partitions",
+        number(1, 16),
+        "Over how many parts of Redis channels are spread; the same on every node",
+    )
+    .or("4"),
     // Checked, not acted on: other nodes
-    Setting::pending("REALTIME_REDIS_ENABLED", Rule::Switch, "Whether nodes meet over Redis").already("false"),
-    Setting::pending("REALTIME_REDIS_URL", Rule::Url(&["redis", "rediss"]), "Before the four below"),
-    Setting::pending("REALTIME_REDIS_HOST", Rule::Text, "Where Redis is").or("redis"),
-    Setting::pending("REALTIME_REDIS_PORT", number(1, 65_535), "Its port").or("6379"),
-    Setting::pending("REALTIME_REDIS_DB", number(0, 65_535), "Its database; a cluster has 0 only").or("1"),
-    Setting::pending("REALTIME_REDIS_PASSWORD", Rule::Text, "Its password").secret(),
     Setting::pending("REALTIME_HEALTH_CHECK_INTERVAL", seconds(1, 3_600), "Between looks at Redis").or("30"),
     Setting::pending("REALTIME_PRESENCE_SYNC_INTERVAL", ms(100, HOUR_MS), "Presence between nodes").or("10000"),
     // Checked, not acted on: leftovers of older servers

@@ -10,6 +10,7 @@ use protocol::http::response::Response;
 use protocol::json::Json;
 use protocol::socket_io::Kind;
 
+use super::handle::CoreHandle;
 use super::settings::STRANGER_BODY_BYTES_MAX;
 #[cfg(doc)]
 use super::settings::USER_AGENT_BYTES_MAX;
@@ -106,7 +107,7 @@ pub struct NotAdmitted {
     pub body: Cow<'static, str>,
 }
 
-/// One core's share of an application. All methods run inside a turn and return at once.
+/// One core's share of an application. All methods but `start` run inside a turn, and all return at once.
 pub trait Application: Sized + 'static {
     /// What its cores write to each other.
     type Mail: Send + 'static;
@@ -115,6 +116,13 @@ pub trait Application: Sized + 'static {
 
     /// Which lane a letter travels in.
     fn class(letter: &Self::Mail) -> MailClass;
+
+    /// The core's tasks run, and nobody has connected yet: the time to start tasks of the application's own.
+    ///
+    /// Called once on each core, outside of a turn.
+    fn start(core: &CoreHandle<Self>) {
+        let _ = core;
+    }
 
     /// A handshake came in; may it open a session?
     fn admit(&mut self, opening: &Opening) -> Result<(), NotAdmitted> {
@@ -192,6 +200,16 @@ pub trait Application: Sized + 'static {
 
     /// Called once a second, so that gauges can be brought up to date that would cost too much otherwise.
     fn measure(&self) {}
+
+    /// Whether something that was accepted has not been done yet: a node that goes waits for it a while.
+    fn owes(&self) -> bool {
+        false
+    }
+
+    /// The core ends: the last call but for [`handle_time`](Self::handle_time) and mail.
+    fn handle_shutdown(&mut self, now: Now, out: &mut Outputs<Self::Mail>) {
+        let _ = (now, out);
+    }
 
     /// How many bytes the body of an HTTP request to a path that is none of the surfaces may have, asked before it is read. More than the engine's
     /// `max_payload` are never taken.

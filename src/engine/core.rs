@@ -13,6 +13,7 @@ use protocol::json::Validator;
 
 use super::application::Application;
 use super::budget::Budget;
+use super::drain::Drain;
 use super::egress;
 use super::mailbox::{Letter, Mailbox, PostOffice};
 use super::metrics::{EngineMetrics, Rejection};
@@ -31,8 +32,10 @@ pub struct Shared<A: Application> {
     pub metrics: Vec<Arc<EngineMetrics>>,
     /// Sessions of the whole node.
     pub session_count: AtomicUsize,
-    /// The node takes no more connections.
-    pub is_draining: AtomicBool,
+    /// How far the node is with going down.
+    pub drain: Drain,
+    /// Whose application has not done yet what it was asked for, by core, while the node goes down.
+    pub(super) debtors: Box<[AtomicBool]>,
     pub(super) office: PostOffice<A>,
     started: Instant,
 }
@@ -43,7 +46,8 @@ impl<A: Application> Shared<A> {
             settings: Arc::new(settings),
             metrics: office.iter().map(|_| Arc::default()).collect(),
             session_count: AtomicUsize::new(0),
-            is_draining: AtomicBool::new(false),
+            drain: Drain::default(),
+            debtors: office.iter().map(|_| AtomicBool::new(true)).collect(),
             office,
             started: Instant::now(),
         }
@@ -52,6 +56,11 @@ impl<A: Application> Shared<A> {
     /// How many cores there are.
     pub fn core_count(&self) -> u16 {
         u16::try_from(self.office.len()).expect("a node has fewer than 65,536 cores")
+    }
+
+    /// Sessions of the whole node.
+    pub fn session_count(&self) -> usize {
+        self.session_count.load(Ordering::Relaxed)
     }
 
     /// A way to the cores for threads that are none.
@@ -118,8 +127,12 @@ pub struct Core<A: Application> {
     pub(super) share_renewed: WaitList,
     /// Mailboxes have room again.
     pub(super) room: WaitList,
+    /// The core takes no more connections.
+    pub(super) deaf: Latch,
     /// The node goes down: tasks end.
     pub(super) stopping: Latch,
+    /// The last connection has ended: tasks of the application end.
+    pub(super) ended: Rc<Latch>,
     watches: RefCell<Watches>,
     pub(super) task_count: Cell<usize>,
 }
@@ -182,7 +195,9 @@ impl<A: Application> Core<A> {
             pause_wanted: LocalNotify::default(),
             share_renewed: WaitList::default(),
             room: WaitList::default(),
+            deaf: Latch::default(),
             stopping: Latch::default(),
+            ended: Rc::default(),
             watches: RefCell::default(),
             task_count: Cell::new(0),
         }
@@ -373,7 +388,7 @@ impl<A: Application> Guard for TaskCount<A> {
 }
 
 /// Guards a task that its core cannot do without.
-struct Indispensable(CoreId);
+pub(super) struct Indispensable(pub(super) CoreId);
 
 impl Guard for Indispensable {
     fn handle_panic(&self, panic: Box<dyn Any + Send>) {

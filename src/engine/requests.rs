@@ -1,7 +1,6 @@
 //! Engine.IO over HTTP: handshakes, polls, posts and upgrades, and what is none of these.
 
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use core_shards::{CoreId, SessionId};
@@ -393,7 +392,7 @@ fn admit<A: Application>(core: &Rc<Core<A>>, opening: &Opening) -> Result<Place<
         core.metrics.reject(rejection);
         Response::json(503, format!("{{\"code\":3,\"message\":\"{message}\"}}")).with("Retry-After", "1")
     };
-    if core.shared.is_draining.load(Ordering::Relaxed) {
+    if core.shared.drain.is_closing() {
         return Err(busy(Rejection::Draining, "the node is going down: reconnect"));
     }
     let not_admitted = core.turn(|state, _| state.app.admit(opening));

@@ -40,6 +40,10 @@ pub struct Settings {
     pub queue_bytes_max: usize,
     /// Sessions of the whole node. Reached: handshakes are answered 503, and clients retry.
     pub sessions_max: usize,
+    /// How long the node that is to go still takes connections, so that balancers learn that it is not ready.
+    pub drain_delay_ms: u32,
+    /// Over how long the node that goes sends its sessions away; 0 for all at once.
+    pub drain_spread_ms: u32,
     /// Which pages may talk to us.
     pub cors: Cors,
     /// Whether a session's opening keeps the request's headers.
@@ -62,6 +66,8 @@ pub const UPGRADE_TIMEOUT_MS: u64 = 10_000;
 pub const UPGRADE_HOLD_MS: u64 = 20;
 /// How long the other side of a closed connection may take to close, too.
 pub const LINGER_MS: u64 = 2_000;
+/// How long a node that goes waits for what its application has not done yet.
+pub const SETTLEMENT_MS: u64 = 2_000;
 /// Keys of volatile frames that may wait for one session before it is closed as a slow reader.
 pub const VOLATILE_KEYS_MAX: usize = 256;
 /// Bytes of a `User-Agent` that an opening keeps. The rest is cut off.

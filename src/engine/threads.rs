@@ -1,13 +1,11 @@
 //! The cores of an engine: one thread each, started together, stopped together.
 
 use std::any::Any;
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -16,6 +14,8 @@ use core_shards::{CoreId, Now};
 use super::application::Application;
 use super::clock;
 use super::core::{Core, Shared};
+use super::drain;
+use super::handle::CoreHandle;
 use super::listen;
 use super::mailbox::{Mailbox, Outbox, mailboxes};
 use super::postbox::Postbox;
@@ -38,7 +38,7 @@ pub struct Engine<A: Application> {
     pub shared: Arc<Shared<A>>,
     /// The address that it listens on, with the port that was chosen if 0 was asked for.
     pub address: SocketAddr,
-    stop: Arc<[Doorbell]>,
+    bells: Arc<[Doorbell]>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -70,17 +70,16 @@ impl<A: Application> Engine<A> {
             .ok_or(io::ErrorKind::AddrNotAvailable)?;
         let (office, boxes) = mailboxes::<A>(core_count);
         let shared = Arc::new(Shared::new(settings, office));
-        let stop: Arc<[Doorbell]> = (0..core_count).map(|_| Doorbell::default()).collect();
+        let bells: Arc<[Doorbell]> = (0..core_count).map(|_| Doorbell::default()).collect();
         let (make, mut threads) = (Arc::new(make), Vec::new());
         let (ready_sender, ready) = crossbeam_channel::bounded(usize::from(core_count));
         for (number, (listener, mailbox)) in (0..core_count).zip(listeners.into_iter().zip(boxes)) {
             let id = CoreId(number);
-            let (shared, stop, make) = (shared.clone(), stop.clone(), make.clone());
+            let (shared, bells, make) = (shared.clone(), bells.clone(), make.clone());
             let ready = ready_sender.clone();
             let thread = std::thread::Builder::new().name(format!("core-{number}")).spawn(move || {
                 let outcome = rt::run(driver, || async move {
-                    let stopped = stop[id.index()].answered();
-                    serve(id, shared, listener, mailbox, &*make, &ready, stopped).await
+                    serve(id, shared, listener, mailbox, &*make, &ready, &bells[id.index()]).await
                 });
                 if let Ok(Err(error)) | Err(error) = outcome {
                     tracing::error!(core = number, %error, "the core could not start");
@@ -92,7 +91,7 @@ impl<A: Application> Engine<A> {
         for _ in 0..core_count {
             ready.recv().map_err(|_| io::Error::other("a core ended before it was ready"))?;
         }
-        Ok(Self { shared, address, stop, threads })
+        Ok(Self { shared, address, bells, threads })
     }
 
     /// A way to the cores for threads that are none.
@@ -100,16 +99,40 @@ impl<A: Application> Engine<A> {
         self.shared.postbox()
     }
 
-    /// Stops accepting, tells every session to come back elsewhere, and waits for the cores to end.
+    /// A way to end the engine, from any thread.
+    pub fn stopper(&self) -> Stopper<A> {
+        Stopper { shared: self.shared.clone(), bells: self.bells.clone() }
+    }
+
+    /// Has the engine go, as its settings say, and waits until it has.
     pub fn stop(self) {
-        self.shared.is_draining.store(true, Ordering::Relaxed);
-        for doorbell in &*self.stop {
-            doorbell.ring();
-        }
+        self.stopper().ask();
+        self.wait();
+    }
+
+    /// Waits for the cores to end.
+    pub fn wait(self) {
         for (number, thread) in self.threads.into_iter().enumerate() {
             if let Err(panic) = thread.join() {
                 give_up(CoreId(u16::try_from(number).unwrap_or(u16::MAX)), &*panic);
             }
+        }
+    }
+}
+
+/// A way to end an engine.
+pub struct Stopper<A: Application> {
+    shared: Arc<Shared<A>>,
+    bells: Arc<[Doorbell]>,
+}
+
+impl<A: Application> Stopper<A> {
+    /// Asks the engine to go: to send its sessions away over the time that is set, and then to end. Asked again, it does
+    /// so at once. Returns at once.
+    pub fn ask(&self) {
+        self.shared.drain.ask();
+        for bell in &*self.bells {
+            bell.ring();
         }
     }
 }
@@ -141,7 +164,7 @@ async fn serve<A: Application>(
     mailbox: Mailbox<A>,
     make: &(impl Fn(CoreId, &Arc<Shared<A>>, Now) -> A + ?Sized),
     ready: &crossbeam_channel::Sender<()>,
-    stopped: impl Future<Output = ()>,
+    bell: &Doorbell,
 ) -> io::Result<()> {
     let now = shared.now();
     let app = make(id, &shared, now);
@@ -153,12 +176,18 @@ async fn serve<A: Application>(
     core.start_background(clock::run_pauses(core.clone(), Yield::new()?));
     core.start_background(clock::run_clock(core.clone()));
     core.start_background(listen::run_listener(core.clone(), Listener::new(listener)?));
+    A::start(&CoreHandle::new(&core));
     let _ = ready.send(());
-    stopped.await;
+    bell.answered().await;
+    if !core.shared.drain.is_hurried() {
+        rt::race(drain::leave(&core), bell.answered()).await;
+    }
     core.stopping.set();
+    core.deaf.set();
     core.turn(|state, now| state.end_all(now));
     core.stop_reading();
     wait_for_tasks(&core).await;
+    drain::settle_up(&core).await;
     core.shared.office[id.index()].close();
     Ok(())
 }
@@ -171,6 +200,7 @@ async fn wait_for_tasks<A: Application>(core: &Rc<Core<A>>) {
         rt::sleep(Duration::from_millis(5)).await;
     }
     core.turn(|state, _| state.cut_all());
+    core.ended.set();
     rt::sleep(Duration::from_millis(5)).await;
 }
 

@@ -32,6 +32,8 @@ pub(crate) fn settings() -> Settings {
         max_payload: 1_000_000,
         queue_bytes_max: 1 << 20,
         sessions_max: 1_000,
+        drain_delay_ms: 0,
+        drain_spread_ms: 0,
         cors: Cors::Any,
         keeps_headers: false,
         handshake_delay_ms: 0,

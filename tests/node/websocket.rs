@@ -75,6 +75,11 @@ impl WebSocket {
         socket
     }
 
+    /// Sends a text message, unless the connection has ended.
+    pub(crate) fn try_send(&mut self, text: &str) {
+        let _ = self.stream.write_all(&text_frame(text));
+    }
+
     /// Sends a text message.
     pub(crate) fn send(&mut self, text: &str) {
         self.stream.write_all(&text_frame(text)).unwrap();

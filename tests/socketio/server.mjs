@@ -60,6 +60,8 @@ function nodeEnvironment(port, environment) {
     REALTIME_JWT_SECRET: secret,
     REALTIME_JWT_ALGORITHM: 'HS256',
     REALTIME_RATE_LIMIT_ENABLED: 'false',
+    // Suites that stop a node want all of its clients to come back at once.
+    REALTIME_DRAIN_SECONDS: '0',
     ...environment,
   };
 }

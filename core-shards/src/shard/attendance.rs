@@ -32,6 +32,7 @@ impl Shard {
             heard: self.tidings.heard().into(),
             epoch: home.epoch,
             offset: home.last_offset,
+            seq: self.seq,
             past: home.replay(&join.past),
             is_big: home.crowd.is_some(),
         };

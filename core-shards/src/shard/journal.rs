@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use super::sessions::Origin;
-use crate::ids::{CoreId, RoomId};
+use crate::ids::{Lane, RoomId};
 use crate::limits::MemoryBounds;
 
 /// Whom a publication was handed to.
@@ -16,9 +16,9 @@ pub(super) enum Target {
     Room {
         /// The room of this core.
         room: RoomId,
-        /// The core that ordered it.
-        lane: CoreId,
-        /// Its number there.
+        /// The order that it belongs to.
+        lane: Lane,
+        /// Its position there.
         seq: u64,
     },
     /// One session, out of turn.
@@ -98,7 +98,10 @@ impl<T> Journal<T> {
             fell(self.lost, oldest);
             if let Target::Room { lane, .. } = oldest.target {
                 let lane = &mut self.lanes[lane.index()];
-                lane.pop_front();
+                // A lane that began anew has forgotten those before.
+                if lane.front() == Some(&self.lost) {
+                    lane.pop_front();
+                }
                 if lane.len() < lane.capacity() / 4 {
                     lane.shrink_to(2 * lane.len());
                 }
@@ -138,7 +141,7 @@ impl<T> Journal<T> {
     }
 
     /// The position of a lane's publication, if it is kept.
-    pub(super) fn find(&self, lane: CoreId, seq: u64) -> Option<u64> {
+    pub(super) fn find(&self, lane: Lane, seq: u64) -> Option<u64> {
         let positions = self.lanes.get(lane.index())?;
         let found = positions.binary_search_by_key(&Some(seq), |position| self.seq_at(*position)).ok()?;
         Some(positions[found])
@@ -148,6 +151,13 @@ impl<T> Journal<T> {
     pub(super) fn after(&self, position: u64) -> impl Iterator<Item = (u64, &Entry<T>)> {
         let first = position.clamp(self.lost, self.end());
         (first + 1..).zip(self.entries.range((first - self.lost) as usize..))
+    }
+
+    /// The positions of a lane begin anew: what was before is found no more.
+    pub(super) fn begin_lane(&mut self, lane: Lane) {
+        if let Some(positions) = self.lanes.get_mut(lane.index()) {
+            positions.clear();
+        }
     }
 
     fn at(&self, position: u64) -> &Entry<T> {
@@ -161,7 +171,7 @@ impl<T> Journal<T> {
         }
     }
 
-    fn last_seq(&self, lane: CoreId) -> Option<u64> {
+    fn last_seq(&self, lane: Lane) -> Option<u64> {
         self.seq_at(*self.lanes.get(lane.index())?.back()?)
     }
 }
@@ -172,7 +182,7 @@ mod tests {
     use std::sync::Arc;
 
     const ROOM: RoomId = RoomId { index: 0, generation: 0 };
-    const LANE: CoreId = CoreId(2);
+    const LANE: Lane = Lane(2);
     const ENTRIES_MAX: usize = 1_000;
     const BYTES_MAX: usize = 10_000;
 
@@ -182,14 +192,7 @@ mod tests {
     }
 
     /// Pushes, and drops what is over the bounds.
-    fn push(
-        journal: &mut Journal<u64>,
-        lane: CoreId,
-        seq: u64,
-        bytes: usize,
-        value: u64,
-        now_ms: u64,
-    ) -> u64 {
+    fn push(journal: &mut Journal<u64>, lane: Lane, seq: u64, bytes: usize, value: u64, now_ms: u64) -> u64 {
         let position = journal.push(Target::Room { room: ROOM, lane, seq }, bytes, value, now_ms);
         journal.expire(now_ms, |_, _| {});
         position
@@ -227,10 +230,9 @@ mod tests {
     fn a_publication_is_found_by_its_number_in_its_lane() {
         let mut journal = Journal::new(1_000, &bounds());
         for (lane, seq) in [(0, 5), (2, 1), (0, 9), (2, 7)] {
-            push(&mut journal, CoreId(lane), seq, 0, seq, 0);
+            push(&mut journal, Lane(lane), seq, 0, seq, 0);
         }
-        let check =
-            |lane, seq, position| assert_eq!(journal.find(CoreId(lane), seq), position, "{lane} {seq}");
+        let check = |lane, seq, position| assert_eq!(journal.find(Lane(lane), seq), position, "{lane} {seq}");
         check(0, 5, Some(1));
         check(0, 9, Some(3));
         check(2, 7, Some(4));
@@ -268,10 +270,10 @@ mod tests {
         }
         assert_eq!((journal.count(), journal.bytes()), (ENTRIES_MAX, ENTRIES_MAX));
         assert_eq!((journal.find(LANE, 9), journal.find(LANE, 10)), (None, Some(11)));
-        push(&mut journal, CoreId(0), 1, BYTES_MAX, 1, 0);
+        push(&mut journal, Lane(0), 1, BYTES_MAX, 1, 0);
         assert_eq!((journal.count(), journal.bytes()), (1, BYTES_MAX));
         assert_eq!(journal.lanes[LANE.index()].capacity(), 0);
-        push(&mut journal, CoreId(0), 2, usize::MAX, 1, 0);
+        push(&mut journal, Lane(0), 2, usize::MAX, 1, 0);
         assert_eq!((journal.count(), journal.bytes(), journal.end()), (0, 0, 1_012));
     }
 
@@ -294,7 +296,7 @@ mod tests {
                     seqs[usize::from(lane)] += random.u64(1..4);
                     let seq = seqs[usize::from(lane)];
                     all.push((now_ms + window_ms, lane, seq));
-                    let position = push(&mut journal, CoreId(lane), seq, 1, all.len() as u64, now_ms);
+                    let position = push(&mut journal, Lane(lane), seq, 1, all.len() as u64, now_ms);
                     assert_eq!(position, all.len() as u64, "seed {seed}");
                 } else {
                     journal.expire(now_ms, |_, _| {});
@@ -309,7 +311,7 @@ mod tests {
                 assert_eq!(is_complete_from(&journal, asked), (lost..=end).contains(&asked), "seed {seed}");
                 for (position, (_, lane, seq)) in (1..).zip(&all) {
                     let found = (position > lost).then_some(position);
-                    assert_eq!(journal.find(CoreId(*lane), *seq), found, "seed {seed}");
+                    assert_eq!(journal.find(Lane(*lane), *seq), found, "seed {seed}");
                 }
             }
         }

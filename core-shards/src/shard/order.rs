@@ -36,6 +36,7 @@ impl Shard {
             client_message_id: publish.client_message_id.clone(),
             fingerprint: publish.fingerprint,
             receipt: None,
+            trouble: None,
             publication: None,
             recipient_count: 0,
         };
@@ -68,8 +69,9 @@ impl Shard {
         let receipt = home.next_receipt(random, is_kept, now);
         self.seq += 1;
         let mut publication = Publication {
-            lane: self.core,
+            lane: self.core.into(),
             seq: self.seq,
+            origin: None,
             channel: home.channel.clone(),
             kind: publish.kind,
             id: receipt.id,
@@ -111,7 +113,12 @@ impl Shard {
 
     /// What is said in a user's own room reaches all of the user's sessions, also those that have not joined it.
     /// Returns how many those are.
-    fn send_to_owner(&mut self, publication: &Arc<Publication>, now: Now, out: &mut Outputs) -> u32 {
+    pub(super) fn send_to_owner(
+        &mut self,
+        publication: &Arc<Publication>,
+        now: Now,
+        out: &mut Outputs,
+    ) -> u32 {
         let Some(owner) = publication.channel.strip_prefix("user:") else { return 0 };
         let Some(user) = self.users.find(owner, &self.placement) else { return 0 };
         let room = self.rooms.find(&publication.channel, &self.placement);

@@ -7,7 +7,7 @@ use super::journal::Target;
 use super::sessions::UNLISTED;
 use super::table::{Named, Table};
 use crate::Now;
-use crate::ids::{ChannelName, CoreId, Epoch, Offset, RoomId};
+use crate::ids::{ChannelName, CoreId, Epoch, Lane, Offset, RoomId};
 use crate::mail::{Deliver, Notice};
 use crate::metrics::EventClass;
 use crate::outputs::Outputs;
@@ -27,9 +27,9 @@ pub(super) struct Group {
 pub(super) struct Fallen {
     /// Its position in the journal.
     pub(super) position: u64,
-    /// The core that ordered it.
-    pub(super) lane: CoreId,
-    /// Its number there.
+    /// The order that it belongs to.
+    pub(super) lane: Lane,
+    /// Its position there.
     pub(super) seq: u64,
 }
 
@@ -168,7 +168,7 @@ impl Shard {
         self.metrics.deliveries.add(count as u64);
         self.metrics.delivered[EventClass::of_kind(&publication.kind) as usize].add(count as u64);
         let on_the_way_us = now.monotonic_us.saturating_sub(publication.received_us);
-        match publication.lane == self.core {
+        match room.home == self.core {
             true => self.metrics.delivery_local.observe(on_the_way_us),
             false => self.metrics.delivery_across.observe(on_the_way_us),
         }

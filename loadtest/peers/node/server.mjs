@@ -4,20 +4,33 @@
 //
 // Environment: PORT (3101), HOST (127.0.0.1), SECRET (empty: `auth.userId` is believed), RECOVERY (1: Socket.IO's
 // connection state recovery, in memory). As one of the processes of cluster.mjs it shares its rooms with the others,
-// and says that it is ready when all WORKERS are.
+// and says that it is ready when all WORKERS are. With REDIS_URL and ADAPTER (pubsub or streams) it shares them over
+// Redis, and says that it is ready when all of the PORTS are.
 
 import cluster from "node:cluster";
 import { createHmac, randomUUID, timingSafeEqual } from "node:crypto";
 import { createServer } from "node:http";
 import { createAdapter } from "@socket.io/cluster-adapter";
+import { createAdapter as createRedisAdapter } from "@socket.io/redis-adapter";
+import { createAdapter as createStreamsAdapter } from "@socket.io/redis-streams-adapter";
+import { createClient } from "redis";
 import { Server } from "socket.io";
 
 const port = Number(process.env.PORT ?? 3101);
 const host = process.env.HOST ?? "127.0.0.1";
 const secret = process.env.SECRET ?? "";
-const serverCount = cluster.isWorker ? Number(process.env.WORKERS) : 1;
+const redisUrl = process.env.REDIS_URL;
+const serverCount = redisUrl ? process.env.PORTS.split(",").length : cluster.isWorker ? Number(process.env.WORKERS) : 1;
 const channelBytesMax = 255;
 const contentCharsMax = 10_000;
+
+/** What this process shares its rooms over; undefined where it is alone. */
+async function adapter() {
+  if (!redisUrl) return cluster.isWorker ? createAdapter() : undefined;
+  const publisher = await createClient({ url: redisUrl }).connect();
+  if (process.env.ADAPTER === "streams") return createStreamsAdapter(publisher);
+  return createRedisAdapter(publisher, await publisher.duplicate().connect());
+}
 
 /** The `sub` of an HS256 token that is signed with our secret and has not expired; otherwise an Error. */
 function userOf(token) {
@@ -113,7 +126,7 @@ const io = new Server(http, {
   maxHttpBufferSize: 1_000_000,
   perMessageDeflate: false,
   cors: { origin: "*" },
-  ...(cluster.isWorker ? { adapter: createAdapter() } : {}),
+  adapter: await adapter(),
   ...(process.env.RECOVERY === "1" ? { connectionStateRecovery: { maxDisconnectionDuration: 120_000 } } : {}),
 });
 

@@ -31,6 +31,12 @@ pub enum Peer {
     Node,
     /// Socket.IO on Node.js, one process per core
     NodeCluster,
+    /// Two of this project's nodes on one Redis
+    RealtimeNodes,
+    /// Two processes of Socket.IO on one Redis, by its redis-adapter
+    NodeRedis,
+    /// Two processes of Socket.IO on one Redis, by its redis-streams-adapter
+    NodeStreams,
     /// Socket.IO in Rust, on tokio
     Socketioxide,
     /// uWebSockets, bare protocol
@@ -62,6 +68,9 @@ impl Peer {
             Self::Baseline => "baseline",
             Self::Node => "node",
             Self::NodeCluster => "node-cluster",
+            Self::RealtimeNodes => "realtime-nodes",
+            Self::NodeRedis => "node-redis",
+            Self::NodeStreams => "node-streams",
             Self::Socketioxide => "socketioxide",
             Self::Uwebsockets => "uwebsockets",
             Self::Centrifugo => "centrifugo",
@@ -77,6 +86,11 @@ impl Peer {
             Self::Centrifugo | Self::Centrifuge => Dialect::Centrifugo,
             _ => Dialect::Chat,
         }
+    }
+
+    /// Whether it is several nodes that meet over Redis.
+    pub(super) const fn shares_redis(self) -> bool {
+        matches!(self, Self::RealtimeNodes | Self::NodeRedis | Self::NodeStreams)
     }
 
     /// Where it says that it is ready.
@@ -118,6 +132,11 @@ impl Lineup {
                 self.folder.join("node/node_modules/@socket.io/cluster-adapter"),
                 "loadtest/peers/setup.sh node-cluster",
             ),
+            Peer::RealtimeNodes => (self.ours.clone(), "cargo build --release"),
+            Peer::NodeRedis | Peer::NodeStreams => (
+                self.folder.join("node/node_modules/@socket.io/redis-streams-adapter"),
+                "loadtest/peers/setup.sh node",
+            ),
             Peer::Socketioxide => (self.socketioxide(), "loadtest/peers/setup.sh socketioxide"),
             Peer::Uwebsockets => (self.python(), "loadtest/peers/setup.sh uwebsockets"),
             Peer::Centrifugo => {
@@ -128,9 +147,29 @@ impl Lineup {
         (!needed.exists()).then(|| format!("{}: no {}; {remedy}", peer.name(), needed.display()))
     }
 
+    /// The command that starts nodes of `peer` on `addresses`, which meet on `redis`. All are one process with children.
+    pub(super) fn nodes(&self, peer: Peer, addresses: &[SocketAddr], redis: SocketAddr) -> Command {
+        let mut command = self.script("node", "node", "nodes.mjs");
+        match peer {
+            Peer::RealtimeNodes => command.arg(&self.ours),
+            _ => command.arg("node").arg("server.mjs"),
+        };
+        let node = self.node(&self.ours, addresses[0]);
+        let set = node.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        command.envs(set).env("REALTIME_CORES", "1").env("REALTIME_REDIS_ENABLED", "true");
+        let url = format!("redis://{redis}/0");
+        command.env("REALTIME_REDIS_URL", &url).env("REDIS_URL", url);
+        command.env("ADAPTER", if peer == Peer::NodeStreams { "streams" } else { "pubsub" });
+        let ports: Vec<String> = addresses.iter().map(|address| address.port().to_string()).collect();
+        command.env("PORTS", ports.join(",")).env("HOST", addresses[0].ip().to_string());
+        command.env("SECRET", SECRET).env("NODE_ENV", "production");
+        command
+    }
+
     /// The command that starts `peer` on `address`.
     pub(super) fn command(&self, peer: Peer, address: SocketAddr) -> Command {
         let mut command = match peer {
+            Peer::RealtimeNodes | Peer::NodeRedis | Peer::NodeStreams => unreachable!("they are nodes"),
             Peer::Realtime | Peer::RealtimeEpoll => self.node(&self.ours, address),
             Peer::Baseline => self.node(self.baseline.as_deref().unwrap_or(&self.ours), address),
             Peer::Node => self.script("node", "node", "server.mjs"),

@@ -3,7 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -23,21 +23,44 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a child is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
+/// How many nodes a server has that meets over Redis.
+const NODES: usize = 2;
+
+/// A running process; it is killed when dropped.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already; then both do nothing.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A running server; it is killed when dropped.
 pub(super) struct Server {
-    child: Child,
-    address: SocketAddr,
+    process: Running,
+    addresses: Vec<SocketAddr>,
     peer: Peer,
+    /// What its nodes meet over.
+    _redis: Option<Running>,
 }
 
 impl Server {
     /// Starts a server and waits until it is ready.
     pub(super) fn start(lineup: &Lineup, peer: Peer, affinity: &Affinity) -> Result<Self> {
-        let address = free_address()?;
-        let mut command = lineup.command(peer, address);
+        let node_count = if peer.shares_redis() { NODES } else { 1 };
+        let addresses = free_addresses(node_count)?;
+        let (mut command, redis) = if peer.shares_redis() {
+            let (redis, address) = start_redis()?;
+            (lineup.nodes(peer, &addresses, address), Some(redis))
+        } else {
+            (lineup.command(peer, addresses[0]), None)
+        };
         command.stdin(Stdio::null()).stdout(Stdio::null());
         let spawn = || command.spawn().with_context(|| format!("cannot start {:?}", command.get_program()));
-        let mut server = Self { child: while_on(affinity.server.as_ref(), spawn)?, address, peer };
+        let process = Running(while_on(affinity.server.as_ref(), spawn)?);
+        let mut server = Self { process, addresses, peer, _redis: redis };
         server.await_ready()?;
         Ok(server)
     }
@@ -45,21 +68,24 @@ impl Server {
     /// How to reach it, and who connections are to it.
     pub(super) fn args(&self) -> ServerArgs {
         ServerArgs {
-            url: format!("ws://{}", self.address),
+            url: format!(
+                "ws://{}",
+                self.addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(",")
+            ),
             secret: Some(SECRET.to_owned()),
             insecure: false,
             dialect: self.peer.dialect(),
             transport: Transport::WebSocket,
-            server_pid: Some(self.child.id()),
+            server_pid: Some(self.process.0.id()),
         }
     }
 
     /// Asks it to end, and kills it if it does not.
     pub(super) fn stop(mut self) -> Result<()> {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).context("cannot end a server")?;
+        kill_process(Pid::from_child(&self.process.0), Signal::TERM).context("cannot end a server")?;
         let start = Moment::now();
         while Moment::now().since(start) < STOP_TIMEOUT {
-            if self.child.try_wait()?.is_some() {
+            if self.process.0.try_wait()?.is_some() {
                 return Ok(());
             }
             sleep(LOOK_INTERVAL);
@@ -70,10 +96,11 @@ impl Server {
     fn await_ready(&mut self) -> Result<()> {
         let start = Moment::now();
         while Moment::now().since(start) < START_TIMEOUT {
-            if let Some(status) = self.child.try_wait()? {
+            if let Some(status) = self.process.0.try_wait()? {
                 bail!("the server ended before it was ready: {status}");
             }
-            if is_ready(self.address, self.peer.ready_path()).unwrap_or(false) {
+            let path = self.peer.ready_path();
+            if self.addresses.iter().all(|address| is_ready(*address, path).unwrap_or(false)) {
                 return Ok(());
             }
             sleep(LOOK_INTERVAL);
@@ -82,18 +109,38 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It has ended already if `stop` went well; then both do nothing.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+/// Starts a Redis that keeps nothing on disk, on whatever CPU there is, and waits until it answers.
+fn start_redis() -> Result<(Running, SocketAddr)> {
+    let address = free_addresses(1)?[0];
+    let mut command = Command::new("redis-server");
+    command.args(["--save", "", "--appendonly", "no", "--bind"]).arg(address.ip().to_string());
+    command.args(["--port", &address.port().to_string()]).stdin(Stdio::null()).stdout(Stdio::null());
+    let redis = Running(command.spawn().context("cannot start redis-server: install redis-server")?);
+    let start = Moment::now();
+    while Moment::now().since(start) < START_TIMEOUT {
+        if answers_ping(address).unwrap_or(false) {
+            return Ok((redis, address));
+        }
+        sleep(LOOK_INTERVAL);
     }
+    bail!("redis-server was not ready after {START_TIMEOUT:?}")
 }
 
-/// A loopback address that nobody listens on at this moment.
-fn free_address() -> Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
-    listener.local_addr().context("a bound socket has an address")
+fn answers_ping(address: SocketAddr) -> std::io::Result<bool> {
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
+    stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+    stream.write_all(b"PING\r\n")?;
+    let mut answer = [0; 5];
+    stream.read_exact(&mut answer)?;
+    Ok(answer == *b"+PONG")
+}
+
+/// Different loopback addresses that nobody listens on at this moment.
+fn free_addresses(count: usize) -> Result<Vec<SocketAddr>> {
+    let bind = |_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port");
+    let listeners: Vec<TcpListener> = (0..count).map(bind).collect::<Result<_>>()?;
+    let address = |listener: &TcpListener| listener.local_addr().context("a bound socket has an address");
+    listeners.iter().map(address).collect()
 }
 
 /// Whether `GET path` is answered with 200.

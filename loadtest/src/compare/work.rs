@@ -25,6 +25,10 @@ const DRAIN: Duration = Duration::from_secs(15);
 const NOWHERE: OutputArgs = OutputArgs { json: None, report: None, plots: None };
 /// Members of a small room.
 const FEW: NonZeroU32 = NonZeroU32::new(10).expect("10 is not 0");
+/// Members of a room that spans two nodes.
+const PAIR: NonZeroU32 = NonZeroU32::new(2).expect("2 is not 0");
+/// How many times as fast small rooms begin to saturate as a large one.
+const RELAY_STEP: f64 = 40.0;
 
 /// One work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -41,6 +45,15 @@ pub enum Work {
     /// 100 rooms of 10 members, 500 messages a second, over long-polling
     #[value(name = "fanout-polling")]
     Polling,
+    /// Rooms of 2 whose members sit at two nodes, as many messages as go through with p99 <= 50 ms
+    #[value(name = "relay-saturated")]
+    RelaySaturated,
+    /// 100 rooms of 10 whose members sit at two nodes, 500 messages a second
+    #[value(name = "relay-100x10")]
+    Relay,
+    /// 1,000 rooms of 2 whose members sit at two nodes, 10,000 messages a second
+    #[value(name = "relay-10000")]
+    RelayBusy,
     /// Everybody loses the connection and comes back at once
     Storm,
     /// 10,000 connections (--connections) that do nothing
@@ -59,6 +72,7 @@ pub(super) struct Extent {
     pub(super) small_rooms_rate: f64,
     pub(super) polled_rooms: NonZeroU32,
     pub(super) polled_rooms_rate: f64,
+    pub(super) relay_rate: f64,
     pub(super) crowd: NonZeroU32,
     pub(super) large_crowd: NonZeroU32,
     pub(super) storms: NonZeroU32,
@@ -85,6 +99,7 @@ impl Extent {
                 small_rooms_rate: 200.0,
                 polled_rooms: number(20),
                 polled_rooms_rate: 100.0,
+                relay_rate: 200.0,
                 crowd: number(300),
                 large_crowd: number(600),
                 storms: number(1),
@@ -105,6 +120,7 @@ impl Extent {
             small_rooms_rate: 5000.0,
             polled_rooms: number(100),
             polled_rooms_rate: 500.0,
+            relay_rate: 10_000.0,
             crowd: args.connections,
             large_crowd: number(18_000),
             storms: number(2),
@@ -135,6 +151,14 @@ impl Work {
                 let (rooms, rate) = (extent.polled_rooms, extent.polled_rooms_rate);
                 format!("Fan-out over polling, {rooms} rooms of {FEW}, {rate} messages/s")
             }
+            Self::RelaySaturated => format!("Two nodes, {small_rooms} rooms of {PAIR}, saturated"),
+            Self::Relay => {
+                let (rooms, rate) = (extent.polled_rooms, extent.polled_rooms_rate);
+                format!("Two nodes, {rooms} rooms of {FEW}, {rate} messages/s")
+            }
+            Self::RelayBusy => {
+                format!("Two nodes, {small_rooms} rooms of {PAIR}, {} messages/s", extent.relay_rate)
+            }
             Self::Storm => format!("Storm, {crowd} connections"),
             Self::Idle => format!("Idle, {crowd} connections"),
             Self::IdleLarge => format!("Idle, {large_crowd} connections"),
@@ -148,6 +172,16 @@ impl Work {
                 "The rate grows step by step until the slowest 1 % take longer than {} ms or a message is lost; the \
                  numbers are those of the best step that held.",
                 extent.p99_ms
+            ),
+            Self::RelaySaturated => format!(
+                "One core for each node, the members of a room at both. The rate grows step by step until the slowest \
+                 1 % take longer than {} ms or a message is lost; the numbers are those of the best step that held.",
+                extent.p99_ms
+            ),
+            Self::Relay | Self::RelayBusy => format!(
+                "One core for each node, the members of a room at both. Sent on schedule for {:?}, {CONTENT_BYTES} \
+                 bytes of content.",
+                extent.duration
             ),
             Self::OneRoom | Self::ManyRooms | Self::Polling => format!(
                 "Sent on schedule for {:?}, {CONTENT_BYTES} bytes of content; latency counts from when a message was \
@@ -165,9 +199,17 @@ impl Work {
         }
     }
 
-    /// Whether `peer` can do it: only Socket.IO polls, and a cluster needs all requests of a session at one process.
+    /// Whether `peer` can do it: only Socket.IO polls, a cluster needs all requests of a session at one process, and
+    /// several nodes are compared with each other alone, but for the rate that others do not reach.
     pub(super) fn suits(self, peer: Peer) -> bool {
-        self != Self::Polling || (peer.dialect() == Dialect::Chat && peer != Peer::NodeCluster)
+        match self {
+            Self::Polling => {
+                peer.dialect() == Dialect::Chat && peer != Peer::NodeCluster && !peer.shares_redis()
+            }
+            Self::RelaySaturated | Self::Relay => peer.shares_redis(),
+            Self::RelayBusy => matches!(peer, Peer::RealtimeNodes | Peer::Realtime),
+            _ => !peer.shares_redis(),
+        }
     }
 
     /// Has the server at `server` do it.
@@ -178,7 +220,23 @@ impl Work {
         let client = client.clone();
         match self {
             Self::Saturated => {
-                saturate::run(&saturate_args(extent, server, client)).and_then(Finding::of_saturation)
+                let args = saturate_args(extent, server, client, NonZeroU32::MIN, extent.large_room);
+                saturate::run(&args).and_then(Finding::of_saturation)
+            }
+            Self::RelaySaturated => {
+                let args = saturate_args(extent, server, client, extent.small_rooms, PAIR);
+                let args = SaturateArgs { rate: extent.first_step * RELAY_STEP, ..args };
+                saturate::run(&args).and_then(Finding::of_saturation)
+            }
+            Self::Relay => {
+                let (rooms, rate) = (extent.polled_rooms, extent.polled_rooms_rate);
+                let args = fanout_args(extent, server, client, rooms, FEW, rate);
+                fanout::run(&args).and_then(Finding::of_fanout)
+            }
+            Self::RelayBusy => {
+                let (rooms, rate) = (extent.small_rooms, extent.relay_rate);
+                let args = fanout_args(extent, server, client, rooms, PAIR, rate);
+                fanout::run(&args).and_then(Finding::of_fanout)
             }
             Self::OneRoom => {
                 let (members, rate) = (extent.large_room, extent.large_room_rate);
@@ -207,12 +265,18 @@ impl Work {
     }
 }
 
-fn saturate_args(extent: &Extent, server: ServerArgs, client: ClientArgs) -> SaturateArgs {
+fn saturate_args(
+    extent: &Extent,
+    server: ServerArgs,
+    client: ClientArgs,
+    rooms: NonZeroU32,
+    members: NonZeroU32,
+) -> SaturateArgs {
     SaturateArgs {
         server,
         client,
-        rooms: NonZeroU32::MIN,
-        members: extent.large_room,
+        rooms,
+        members,
         rate: extent.first_step,
         growth: 1.5,
         bisections: 2,

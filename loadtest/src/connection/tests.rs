@@ -40,7 +40,7 @@ impl Bench {
         let target = Target::new("ws://127.0.0.1:1", dialect, transport).unwrap();
         let speech = Speech::new(&target);
         let plan = Plan {
-            sources: Sources::new(target.address, None, 1, 0),
+            sources: Sources::new(target.address(), None, 1, 0),
             target,
             identity: Identity::Claimed,
             channels: Channels::new("t"),

@@ -133,7 +133,7 @@ pub fn run(args: &RestArgs) -> Result<RestReport> {
 
 fn caller(args: &RestArgs, fleet: &Fleet, timeout: Duration) -> Caller {
     let target = &fleet.plan().target;
-    Caller::new(target.address, &target.host, args.api_key.as_deref(), timeout)
+    Caller::new(target.address(), &target.host, args.api_key.as_deref(), timeout)
 }
 
 /// Posts the whole schedule and waits for the last delivery; also returns the seconds from the first message due.

@@ -29,7 +29,7 @@ pub use publication::{
     Kind, push_message_ack, push_message_body, push_message_sent, push_object, push_publication,
     push_reaction_body, push_read_body, push_relayed_body, push_replayed,
 };
-pub use sync::{Synced, SyncedChannel, push_sync_channels_ack, push_sync_messages_ack};
+pub use sync::{Synced, SyncedChannel, push_sync_channels_ack, push_sync_messages_ack, push_sync_required};
 pub use typing::{TypingNote, Typist, push_typing};
 
 pub(super) use failure::push_envelope;

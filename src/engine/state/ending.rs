@@ -57,7 +57,7 @@ impl<A: Application> State<A> {
     }
 
     /// Ends a session: the application hears of it, the peer is told as far as its transport allows.
-    pub(super) fn end(&mut self, id: SessionId, reason: CloseReason, now: Now) {
+    pub(in crate::engine) fn end(&mut self, id: SessionId, reason: CloseReason, now: Now) {
         if !self.is_open(id) {
             return;
         }
@@ -133,6 +133,13 @@ impl<A: Application> State<A> {
         if let Transport::Leaving(polling) = self.links.remove(id.slot) {
             self.forget_birthplace(&polling);
         }
+    }
+
+    /// The sessions that are reached through a transport.
+    pub(in crate::engine) fn open_sessions(&mut self) -> Vec<SessionId> {
+        let ids = self.links.slots_in_use().into_iter().map(|slot| self.links.id_at(slot));
+        let ids: Vec<SessionId> = ids.collect();
+        ids.into_iter().filter(|id| self.is_open(*id)).collect()
     }
 
     /// Closes every session and answers every request, for a node that goes down.

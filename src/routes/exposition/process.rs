@@ -1,7 +1,5 @@
 //! The process: what runs, what it takes of the machine, whether it is going down.
 
-use std::sync::atomic::Ordering;
-
 use core_shards::Now;
 
 use super::page::{Page, Type};
@@ -23,8 +21,14 @@ pub(super) fn all(page: &mut Page, surroundings: &Surroundings, now: Now) {
         surroundings.config_hash,
     );
     page.gauge("realtime_uptime_seconds", "Since the start.", now.monotonic_us / 1_000_000);
-    let is_draining = u64::from(surroundings.shared.is_draining.load(Ordering::Relaxed));
-    page.gauge("realtime_draining", "Whether the node is going down.", is_draining);
+    let is_draining = !surroundings.shared.drain.is_ready();
+    page.gauge("realtime_draining", "Whether the node is going down.", u64::from(is_draining));
+    let remaining = if is_draining { surroundings.session_count() } else { 0 };
+    page.gauge(
+        "realtime_drain_remaining",
+        "Sessions that a node that goes down has not sent away.",
+        remaining,
+    );
     let Usage { resident_bytes, user_ms, system_ms, descriptors, descriptors_max } = kernel::usage();
     page.gauge("process_resident_memory_bytes", "Resident memory.", resident_bytes);
     let cpu_seconds = (user_ms + system_ms) as f64 / 1e3;

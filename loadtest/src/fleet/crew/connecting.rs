@@ -82,15 +82,17 @@ impl Crew {
     fn dial(&self, slot: usize, due: Moment) -> io::Result<Line> {
         let &Berth { seat, lives, .. } = &self.berths[slot];
         let transport = self.plan.target.transport;
-        let connection = Connection::new(seat, self.plan.seating.room(seat), due, transport);
+        let room = self.plan.seating.room(seat);
+        let address = self.plan.target.address_of(seat, room);
+        let connection = Connection::new(seat, room, due, transport);
         let source = self.plan.sources.address(seat, lives);
         let slowness = self.plan.slowness.filter(|slow| slow.holds(&self.plan.seating, seat));
         let receive_buffer = slowness.map(|slow| slow.receive_buffer);
-        let mut line = Line::begin(connection, self.plan.target.address, source, receive_buffer)?;
+        let mut line = Line::begin(connection, address, source, receive_buffer)?;
         line.register(self.poll.registry(), Token(slot))?;
         if transport == Transport::Polling {
             let (registry, token) = (self.poll.registry(), posts::token(slot));
-            line.add_posts(Posts::begin(self.plan.target.address, registry, token)?);
+            line.add_posts(Posts::begin(address, registry, token)?);
         }
         Ok(line)
     }

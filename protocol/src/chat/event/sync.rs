@@ -1,8 +1,8 @@
 //! The answers to a client that was away.
 
 use super::packet::{
-    begin_object, push_array, push_bool_field, push_iso_field, push_raw_field, push_str_field, push_success,
-    push_u64_field,
+    begin_object, push_array, push_bool_field, push_event, push_iso_field, push_raw_field, push_str_field,
+    push_success, push_u64_field,
 };
 use super::{Frame, Position};
 use crate::chat::room;
@@ -41,6 +41,20 @@ pub fn push_sync_messages_ack(out: &mut Frame, ack: u64, synced: &Synced<'_>) {
         },
         |_| {},
     );
+}
+
+/// `sync:required {channelId, reason, epoch, offset}`: something of a channel is missing and nobody can tell what, so the
+/// client is to fetch the channel anew. What follows the position is delivered; without one the channel has none.
+pub fn push_sync_required(out: &mut Frame, channel: &str, reason: &str, position: Option<Position<'_>>) {
+    push_event(out, "sync:required", |out| {
+        begin_object(out, "channelId", channel);
+        push_str_field(out, "reason", reason);
+        if let Some(position) = position {
+            push_str_field(out, "epoch", position.epoch);
+            push_u64_field(out, "offset", position.offset);
+        }
+        out.push(b'}');
+    });
 }
 
 /// A channel in the answer to `sync:channels`.

@@ -1,0 +1,65 @@
+//! What is missing and nobody can tell any more: who hears of it. A gap is never silent: members are told, and sessions
+//! that are lost do not resume over it.
+
+use std::sync::Arc;
+
+use protocol::chat::event::{self, Position};
+
+use super::Shard;
+use super::rooms::Fallen;
+use crate::Now;
+use crate::ids::{Epoch, Lane, Partition};
+use crate::mail::{Gap, GapReason};
+use crate::outputs::Outputs;
+use crate::publication::Publication;
+
+impl GapReason {
+    /// As clients are told it.
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Trimmed => "gap",
+            Self::Epoch => "epoch",
+        }
+    }
+}
+
+impl Shard {
+    /// Tells the local members of a channel that they have to fetch it anew.
+    pub(super) fn tell_gap(&mut self, gap: &Gap, out: &mut Outputs) {
+        let Some(room) = self.rooms.get_mut(gap.room) else {
+            return self.metrics.stale_letters.increment();
+        };
+        room.position = Some((gap.epoch, gap.offset));
+        // Whoever comes back to a place before this one is in a new session and fetches everything.
+        let position = self.journal.end() + 1;
+        room.fallen = Some(Fallen { position, lane: gap.lane, seq: gap.seq });
+        let slots: Vec<u32> = room.slots().collect();
+        let position = Position { epoch: gap.epoch.as_str(), offset: gap.offset.0 };
+        let mut frame = Vec::new();
+        event::push_sync_required(&mut frame, &room.channel, gap.reason.text(), Some(position));
+        out.broadcast(&frame, &slots);
+    }
+
+    /// Tells the users of a partition that something may have been said to them that they did not get.
+    pub(super) fn tell_users_gap(&mut self, partition: Partition, out: &mut Outputs) {
+        for (_, user) in self.users.iter() {
+            let room = format!("user:{}", user.id);
+            if user.sessions.is_empty() || self.placement.partition_of(&room) != Some(partition) {
+                continue;
+            }
+            let mut frame = Vec::new();
+            event::push_sync_required(&mut frame, &room, GapReason::Trimmed.text(), None);
+            out.broadcast(&frame, &user.sessions);
+        }
+    }
+
+    /// What was said to a user reaches the sessions that have not joined the user's own room.
+    pub(super) fn hand_to_owner(&mut self, publication: &Arc<Publication>, now: Now, out: &mut Outputs) {
+        self.send_to_owner(publication, now, out);
+    }
+
+    /// The positions of a lane begin anew: those before it are not compared with what follows.
+    pub(super) fn begin_lane(&mut self, lane: Lane, _epoch: Epoch) {
+        self.journal.begin_lane(lane);
+    }
+}
