@@ -101,6 +101,7 @@ use crate::publication::Publication;
 use crate::store::{StoreEvent, StoreRequest, Unanswered};
 use crate::wheel::Wheel;
 use calls::Broadcasting;
+use elsewhere::Elsewhere;
 use follow::{Followed, Survey, SurveyPart};
 use gathering::Gatherings;
 use homes::Homes;
@@ -116,6 +117,7 @@ use users::Users;
 
 pub use calls::refused;
 pub use connect::{Identity, Newcomer, Resume};
+pub use elsewhere::Carried;
 pub use holdings::Holdings;
 pub use publish::is_longer;
 pub use queries::owned_since;
@@ -205,6 +207,8 @@ pub struct Shard {
     broadcasts: Gatherings<Broadcasting, u32>,
     access: AccessCache<Errand>,
     questions: Vec<Question>,
+    /// What is known of other nodes.
+    elsewhere: Elsewhere,
     /// What is wanted of the store that nodes share, in order.
     store_requests: Vec<StoreRequest>,
     /// Memberships that are to be looked at again once fewer questions are on their way.
@@ -224,6 +228,8 @@ impl Shard {
         seed: u64,
         now: Now,
     ) -> Self {
+        let memory = if placement.is_joined() { limits.memory.joined() } else { limits.memory };
+        let limits = Limits { memory, ..limits };
         Self {
             core,
             placement,
@@ -248,6 +254,7 @@ impl Shard {
             broadcasts: Gatherings::default(),
             access: AccessCache::new(limits.memory.answers_max),
             questions: Vec::new(),
+            elsewhere: Elsewhere::new(placement.partition_count(), now.monotonic_ms()),
             store_requests: Vec::new(),
             rechecks: VecDeque::new(),
             deadlines: Wheel::new(TICK_MS, now.monotonic_ms()),
@@ -317,6 +324,9 @@ impl Shard {
 
     /// The store that nodes share tells something.
     pub fn handle_store(&mut self, event: StoreEvent, now: Now, out: &mut Outputs) {
+        if let StoreEvent::Up(partition) = event {
+            self.meet_partition(partition, now, out);
+        }
         match event {
             StoreEvent::Up(_)
             | StoreEvent::Down(_)
@@ -334,8 +344,7 @@ impl Shard {
                     self.hear_refusal(*refused, now, out);
                 }
                 Unanswered::TakeSession(ticket) => self.restore(ticket, None, now, out),
-                // The next look at the leases is due anyway.
-                Unanswered::Renew => {}
+                Unanswered::Renew => self.miss_leases(),
             },
         }
         self.settle(now, out);
@@ -356,6 +365,7 @@ impl Shard {
         self.trim_journal(now);
         self.access.expire(now.monotonic_ms());
         self.tidings.expire(now.monotonic_ms(), self.is_somebody_owed());
+        self.tick_elsewhere(now, out);
         self.settle(now, out);
     }
 
@@ -369,7 +379,8 @@ impl Shard {
             self.tidings.next_end_ms(self.is_somebody_owed()),
         ];
         let slow = ends.into_iter().flatten().min().map(|end_ms| end_ms.next_multiple_of(1_000));
-        [self.deadlines.next_deadline_ms(), slow].into_iter().flatten().min()
+        let elsewhere = Some(self.elsewhere.next_ms).filter(|next_ms| *next_ms < u64::MAX);
+        [self.deadlines.next_deadline_ms(), slow, elsewhere].into_iter().flatten().min()
     }
 
     /// Arms the wheel for somebody who noted the deadline. When too many entries of the wheel mean nothing any more,
@@ -404,7 +415,7 @@ impl Shard {
             Mail::Leave(leave) => self.dismiss_member(from, &leave, now, out),
             Mail::Restyle(restyle) => self.restyle_member(&restyle),
             Mail::Publish(publish) => self.order(from, *publish, now, out),
-            Mail::Typing(typing) => self.handle_typing(from, *typing, now, out),
+            Mail::Typing(typing) => self.handle_typing(from, &typing, now, out),
             Mail::Presence(change) => self.handle_presence(from, &change, now, out),
             Mail::AskPresence(asked) => self.report_presence(from, *asked, now, out),
             Mail::PresenceReport(report) => self.gather_presence(*report, out),
@@ -412,6 +423,7 @@ impl Shard {
             Mail::Broadcast(part, broadcast) => self.spread(part, *broadcast, now, out),
             Mail::Query(query) => self.answer_query(from, *query, now, out),
             Mail::Revoke(revocation) => self.revoke(&revocation, now, out),
+            Mail::Elsewhere(letter) => self.open_elsewhere(*letter, now, out),
             Mail::Verdict(question, verdict) => self.conclude(*question, &verdict, now, out),
             Mail::Joined(joined) => self.become_member(&joined, now, out),
             Mail::Deliver(deliver) => self.hand_out(deliver, now, out),
@@ -446,6 +458,7 @@ impl Shard {
         if self.burden.joins == 0 && !self.is_somebody_owed() {
             self.tidings.forget_latest_of(self.core);
         }
+        self.send_told();
     }
 
     /// Whether somebody is to be told later what this core hears of presence by now: a session that was lost, or one
@@ -488,7 +501,10 @@ fn failure_of<'a>(refusal: &'a Refusal, event: &'a str) -> Failure<'a> {
 mod tests {
     use super::trial::Trial;
     use super::*;
-    use crate::limits::{DETACHED_BYTES, HOME_BYTES, JOURNAL_ENTRY_BYTES, RELATION_BYTES, SEEN_LIFE_MS};
+    use crate::limits::{
+        DETACHED_BYTES, HOME_BYTES, JOURNAL_ENTRY_BYTES, RELATION_BYTES, REMOTE_BYTES, SEEN_LIFE_MS,
+        VENUE_BYTES,
+    };
 
     #[test]
     fn a_refusal_is_an_acknowledgement_where_one_is_wanted_and_an_error_elsewhere() {
@@ -538,6 +554,10 @@ mod tests {
             size_of::<users::Detached>() + size_of::<sessions::Session>() + 4 * size_of::<losses::Loss>();
         let user = size_of::<users::User>() + size_of::<users::UserPast>();
         assert!(lost + user + NAME_BYTES <= DETACHED_BYTES, "{lost} {user}");
+        let abroad = size_of::<elsewhere::Abroad>();
+        assert!(user + abroad + 2 * NAME_BYTES <= REMOTE_BYTES, "{user} {abroad}");
+        // At most two places for each member: in its list, and in an index.
+        assert!(2 * (size_of::<members::Member>() + 5) + NAME_BYTES <= VENUE_BYTES);
         assert!(size_of::<sessions::Membership>() <= RELATION_BYTES);
         assert!(size_of::<users::Absence>() + NAME_BYTES <= RELATION_BYTES);
         assert!(size_of::<queries::Poller>() <= RELATION_BYTES);

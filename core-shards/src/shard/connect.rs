@@ -100,7 +100,7 @@ impl Shard {
             self.evict_predecessor(user, &resume.pid, now, out);
         }
         let connections_max = self.limits.connections_per_user_max;
-        if connections_max > 0 && self.users.at(user).sessions.len() >= connections_max {
+        if connections_max > 0 && self.connection_count(user) >= connections_max {
             self.metrics.refusals[ErrorCode::TooManyConnections as usize].increment();
             let message = "too many connections of this user: close one first";
             out.send(id, |frame| event::push_connect_error(frame, ErrorCode::TooManyConnections, message));
@@ -111,6 +111,11 @@ impl Shard {
             self.begin(id, user, newcomer, now, out);
         }
         self.settle_arrival(id, user, newcomer.said, now, out);
+    }
+
+    /// How many sessions a user has on all nodes.
+    fn connection_count(&self, user: u32) -> usize {
+        self.users.at(user).sessions.len() + self.elsewhere.connection_count(user)
     }
 
     /// Makes a new session.
@@ -190,12 +195,8 @@ impl Shard {
         out: &mut Outputs,
     ) {
         if let (Some(status), Some(session)) = (status, self.sessions.get_mut(id)) {
-            self.users.at_mut(user).discount_detached(now.monotonic_ms());
             let update = Update { before: session.said.replace(status), status, saying: Saying::Same };
-            let said = self.said(user, now);
-            if self.users.at_mut(user).standing.update(update, said, now.unix_ms) {
-                self.tell_presence(user, Some(id), now, out);
-            }
+            self.say(user, Some(id), update, now, out);
         }
         self.settle_user(user, Some(id), now, out);
         self.users.at_mut(user).standing.seen(now.unix_ms);

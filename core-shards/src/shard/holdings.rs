@@ -38,6 +38,8 @@ pub struct Holdings {
     pub access: usize,
     /// Questions and broadcasts that wait for other cores.
     pub gatherings: usize,
+    /// Users' devices on other nodes with their channels, and members of channels there.
+    pub elsewhere: usize,
     /// Deadlines, those that mean nothing any more included.
     pub deadlines: usize,
 }
@@ -64,6 +66,9 @@ impl Shard {
             followers: self.followers.count(),
             access: self.access.count(),
             gatherings: self.surveys.count() + self.broadcasts.count(),
+            elsewhere: self.elsewhere.remote_count()
+                + self.elsewhere.venue_count()
+                + self.homes.distant.member_count(),
             deadlines: self.deadlines.entry_count(),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::elsewhere::Distant;
 use super::home::Home;
 use super::table::Table;
 use super::{Deadline, Shard};
@@ -15,6 +16,8 @@ use crate::placement::Placement;
 #[derive(Debug)]
 pub(super) struct Homes {
     pub(super) table: Table<Home>,
+    /// Who is in the channels on other nodes.
+    pub(super) distant: Distant,
     pub(super) random: SplitMix,
     /// Channels that nobody is in, the longest deserted first; those whose number is another now mean nothing.
     deserted: VecDeque<(u64, Place)>,
@@ -34,6 +37,7 @@ impl Homes {
     pub(super) fn new(seed: u64) -> Self {
         Self {
             table: Table::default(),
+            distant: Distant::default(),
             random: SplitMix(seed),
             deserted: VecDeque::new(),
             deserted_count: 0,
@@ -87,7 +91,11 @@ impl Homes {
             return index;
         }
         let epoch = Epoch::from_random(self.random.next());
-        self.table.insert(Home::new(channel.clone(), epoch, now), placement)
+        let mut home = Home::new(channel.clone(), epoch, now);
+        for member in self.distant.members(channel, placement) {
+            home.add_member(member.clone(), placement);
+        }
+        self.table.insert(home, placement)
     }
 }
 

@@ -34,15 +34,13 @@ impl Distant {
     }
 
     /// Who is in a channel elsewhere.
-    pub(in crate::shard) fn members(&self, channel: &str, placement: &Placement) -> impl Iterator<Item = &Member> {
+    pub(in crate::shard) fn members(
+        &self,
+        channel: &str,
+        placement: &Placement,
+    ) -> impl Iterator<Item = &Member> {
         let crew = self.crews.find(channel, placement).map(|index| self.crews.at(index));
         crew.into_iter().flat_map(|crew| crew.members.iter())
-    }
-
-    /// Whether a user is in a channel elsewhere.
-    pub(in crate::shard) fn has(&self, channel: &str, user: &str, placement: &Placement) -> bool {
-        let crew = self.crews.find(channel, placement).map(|index| self.crews.at(index));
-        crew.is_some_and(|crew| crew.members.find(user, placement).is_some())
     }
 
     /// Somebody came. Returns whether nobody knew; then the member is there.
@@ -79,7 +77,13 @@ impl Distant {
     }
 
     /// Somebody is another way.
-    pub(in crate::shard) fn change(&mut self, channel: &str, user: &str, standpoint: &Standpoint, placement: &Placement) {
+    pub(in crate::shard) fn change(
+        &mut self,
+        channel: &str,
+        user: &str,
+        standpoint: &Standpoint,
+        placement: &Placement,
+    ) {
         let Some(index) = self.crews.find(channel, placement) else { return };
         if let Some(member) = self.crews.at_mut(index).members.find_mut(user, placement) {
             member.change(standpoint);

@@ -53,7 +53,7 @@ pub(super) struct Findings {
 #[derive(Debug, Default)]
 pub(super) struct Leases {
     runs: BTreeMap<RunId, Run>,
-    /// This run had a lease.
+    /// This run had a lease in its generation.
     has_held: bool,
     /// Nobody counts as missing before this, in monotonic milliseconds.
     patient_until_ms: u64,
@@ -87,8 +87,10 @@ impl Leases {
     ) -> Findings {
         let mut findings = Findings::default();
         let had_held = std::mem::replace(&mut self.has_held, true);
-        findings.is_fenced = was_any && !was_held && had_held;
-        if !was_any || findings.is_fenced {
+        if had_held && !was_held {
+            // The next lease is the first of its generation.
+            findings.is_fenced = was_any;
+            self.has_held = !was_any;
             // The store forgot everybody, or this run was cut off, perhaps with others: whoever lives says so before long.
             self.patient_until_ms = now_ms.saturating_add(LEASE_MS);
         }
@@ -230,5 +232,6 @@ mod tests {
         let first = leases.look(run(0), false, true, &[(run(1), 1)], 0, GRACE_MS);
         assert!(!first.is_fenced, "the first lease of a run was never there before");
         assert!(leases.look(run(0), false, true, &[(run(1), 1)], 20_000, GRACE_MS).is_fenced);
+        assert!(!leases.look(run(0), false, true, &[(run(1), 1)], 21_000, GRACE_MS).is_fenced, "once");
     }
 }

@@ -9,6 +9,7 @@ use protocol::chat::status::{CustomStatus, Status};
 use protocol::relay::signal::{CustomStamped, Summary};
 
 use crate::cursor::RunId;
+use crate::shard::standing::Standing;
 
 /// What one node's devices of a user say together, to be kept: see [`Summary`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -161,8 +162,32 @@ impl Abroad {
         self.choices.custom_stamp != former_stamp
     }
 
+    /// What counts of what was chosen: the status and the text beside it.
+    pub(in crate::shard) fn choices(&self) -> (Option<Status>, Option<&CustomStatus>) {
+        (self.choices.status, self.choices.custom.as_deref())
+    }
+
+    /// The user chose here what `standing` has.
+    pub(in crate::shard) fn stamp(
+        &mut self,
+        standing: &Standing,
+        is_status: bool,
+        is_custom: bool,
+        unix_ms: u64,
+        run: RunId,
+    ) {
+        let stamp = self.next_stamp(unix_ms, run);
+        let (status, custom) = standing.choices();
+        if is_status {
+            (self.choices.status, self.choices.status_stamp) = (status, stamp);
+        }
+        if is_custom {
+            (self.choices.custom, self.choices.custom_stamp) = (custom.cloned().map(Arc::new), stamp);
+        }
+    }
+
     /// The stamp of a choice that is made now: later than every one that is known.
-    pub(in crate::shard) fn next_stamp(&self, unix_ms: u64, run: RunId) -> u64 {
+    fn next_stamp(&self, unix_ms: u64, run: RunId) -> u64 {
         // Two nodes may choose in the same millisecond: then the run decides, everywhere alike.
         let letters = run.as_str().as_bytes();
         let tie = u64::from(u16::from_be_bytes([letters[0], letters[1]]));
@@ -178,6 +203,11 @@ impl Abroad {
         self.remotes.iter().any(|remote| remote.venues.contains(&venue))
     }
 
+    /// Every channel that the user is in on some node, by index.
+    pub(super) fn venues(&self) -> impl Iterator<Item = u32> {
+        self.remotes.iter().flat_map(|remote| remote.venues.iter().copied())
+    }
+
     /// When others saw the user last, as far as other nodes know.
     pub(in crate::shard) fn last_seen_unix_ms(&self) -> u64 {
         self.remotes.iter().map(|remote| remote.said.last_seen_unix_ms).max().unwrap_or_default()
@@ -191,20 +221,17 @@ mod tests {
     fn remote(number: u64, status: Option<Status>, choice: Option<Status>, stamp: u64) -> Remote {
         let choices = Choices { status: choice, status_stamp: stamp, ..Choices::default() };
         let said = Said { status, choices, ..Said::default() };
-        Remote {
-            run: RunId::from_random(number),
-            generation: 1,
-            core: 0,
-            mark: 0,
-            said,
-            venues: Vec::new(),
-        }
+        Remote { run: RunId::from_random(number), generation: 1, core: 0, mark: 0, said, venues: Vec::new() }
+    }
+
+    fn chosen(status: Status, stamp: u64) -> Abroad {
+        let choices = Choices { status: Some(status), status_stamp: stamp, ..Choices::default() };
+        Abroad { choices, ..Abroad::default() }
     }
 
     #[test]
     fn the_latest_choice_counts_wherever_it_was_made() {
-        let mut abroad = Abroad::default();
-        abroad.choices = Choices { status: Some(Status::Dnd), status_stamp: 5, ..Choices::default() };
+        let mut abroad = chosen(Status::Dnd, 5);
         abroad.remotes.push(remote(1, Some(Status::Online), Some(Status::Offline), 4));
         abroad.weigh(true);
         assert_eq!(abroad.choices.status, Some(Status::Dnd));
@@ -215,8 +242,7 @@ mod tests {
 
     #[test]
     fn what_was_chosen_where_nobody_is_any_more_is_forgotten() {
-        let mut abroad = Abroad::default();
-        abroad.choices = Choices { status: Some(Status::Dnd), status_stamp: 5, ..Choices::default() };
+        let mut abroad = chosen(Status::Dnd, 5);
         abroad.remotes.push(remote(1, None, Some(Status::Away), 9));
         abroad.weigh(true);
         assert_eq!(abroad.choices.status, Some(Status::Dnd), "no device of the other node counts");
