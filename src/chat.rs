@@ -4,25 +4,33 @@ mod handshake;
 mod rest;
 
 use std::collections::HashSet;
+use std::rc::Rc;
 use std::sync::Arc;
 
-use core_shards::access::Outcome;
+use core_shards::access::{Outcome, Question};
+use core_shards::cursor::RunId;
 use core_shards::metrics::Counter;
 use core_shards::outputs::Ticket;
+use core_shards::store::Topic;
 use core_shards::{
-    CoreId, Ending, Event, Mail, MailClass, Newcomer, Now, Outputs, Placement, SessionId, Shard, Verdict,
+    CoreId, Ending, Event, Mail, MailClass, Newcomer, Now, Outputs, Placement, SessionId, Shard, StoreEvent,
+    StoreRequest, Verdict,
 };
 use protocol::chat::event::{self, Failure};
 use protocol::chat::request::{self, Request};
 use protocol::codes::{CloseReason, ErrorCode};
+use protocol::engine_io::sid::NodeName;
 use protocol::http::head::Request as HttpRequest;
 use protocol::json::{Json, Validator};
+use protocol::relay::forward::Forwarding;
 use protocol::socket_io::Kind;
 
 use crate::auth::{Denial, SharedVerifier};
+use crate::engine::CoreHandle;
 use crate::engine::application::{Application, Incoming, Opening, Payload, Reply, Step};
 use crate::permissions::Permissions;
 use crate::routes::Routes;
+use crate::store::Store;
 
 /// What happened at the door of one core.
 #[derive(Debug, Default)]
@@ -42,6 +50,8 @@ pub struct Parts {
     pub permissions: Option<Permissions>,
     /// Bounds and choices.
     pub limits: Arc<core_shards::Limits>,
+    /// The core's part in the store that nodes share, if they do.
+    pub store: Option<Rc<Store>>,
 }
 
 /// One core of the chat node.
@@ -54,6 +64,8 @@ pub struct ChatNode {
     validator: Validator,
     /// Sessions that have not joined yet, and whose clients stumble over a cursor.
     plain: HashSet<SessionId>,
+    /// What other nodes said about polling requests and the engine has not taken yet.
+    forwarded: Vec<Forwarding>,
 }
 
 impl ChatNode {
@@ -65,7 +77,16 @@ impl ChatNode {
         parts: Parts,
         metrics: Arc<ChatMetrics>,
     ) -> Self {
-        Self { core, placement, shard, parts, metrics, validator: Validator::new(), plain: HashSet::new() }
+        Self {
+            core,
+            placement,
+            shard,
+            parts,
+            metrics,
+            validator: Validator::new(),
+            plain: HashSet::new(),
+            forwarded: Vec::new(),
+        }
     }
 
     fn connect(
@@ -131,23 +152,50 @@ impl ChatNode {
         denial.answer()
     }
 
-    /// Hands the shard's questions to those who ask them. One that nobody takes is answered at once: no.
+    /// Hands on what the shard wants of others: its questions to those who ask them, its requests to the store. What
+    /// can be answered at once is.
     fn ask(&mut self, now: Now, out: &mut Outputs) {
         loop {
-            let questions = self.shard.take_questions();
-            if questions.is_empty() {
+            let (questions, requests) = (self.shard.take_questions(), self.shard.take_store_requests());
+            if questions.is_empty() && requests.is_empty() {
                 return;
             }
             for question in questions {
-                let refused = match &self.parts.permissions {
-                    Some(permissions) => permissions.ask(question).err(),
-                    None => Some(question),
-                };
-                if let Some(question) = refused {
-                    let verdict = Verdict { is_allowed: false, ttl_ms: 0, outcome: Outcome::Busy };
-                    self.shard.handle_verdict(question, &verdict, now, out);
-                }
+                self.ask_permission(question, now, out);
             }
+            for event in self.want(requests) {
+                self.handle_store(event, now, out);
+            }
+        }
+    }
+
+    /// One question that nobody takes is answered at once: no.
+    fn ask_permission(&mut self, question: Question, now: Now, out: &mut Outputs) {
+        let refused = match &self.parts.permissions {
+            Some(permissions) => permissions.ask(question).err(),
+            None => Some(question),
+        };
+        if let Some(question) = refused {
+            let verdict = Verdict { is_allowed: false, ttl_ms: 0, outcome: Outcome::Busy };
+            self.shard.handle_verdict(question, &verdict, now, out);
+        }
+    }
+
+    /// Wants something of the store. What it answers at once is returned; without a store nothing is wanted.
+    fn want(&self, requests: Vec<StoreRequest>) -> Vec<StoreEvent> {
+        match &self.parts.store {
+            Some(store) => store.submit(requests),
+            None => Vec::new(),
+        }
+    }
+
+    /// The store tells something.
+    fn handle_store(&mut self, event: StoreEvent, now: Now, out: &mut Outputs) {
+        match event {
+            StoreEvent::Signal(Topic::Node(_), signal) if Forwarding::is_one(&signal) => {
+                self.forwarded.extend(Forwarding::read(&signal));
+            }
+            event => self.shard.handle_store(event, now, out),
         }
     }
 }
@@ -170,8 +218,25 @@ impl Application for ChatNode {
         "/api",
     ];
 
+    fn start(core: &CoreHandle<Self>) {
+        let store = core.turn(|node, _, _| node.parts.store.clone()).flatten();
+        if let Some(store) = store {
+            let own = core.clone();
+            let listener = move |events: Vec<StoreEvent>| {
+                own.turn(|node, now, out| {
+                    events.into_iter().for_each(|event| node.handle_store(event, now, out));
+                    node.ask(now, out);
+                });
+            };
+            store.start(&core.starter(), Box::new(listener));
+        }
+    }
+
     fn measure(&self) {
         self.shard.measure();
+        if self.core == CoreId(0) {
+            self.parts.routes.look();
+        }
     }
 
     fn class(letter: &Mail) -> MailClass {
@@ -221,6 +286,7 @@ impl Application for ChatNode {
     fn handle_close(&mut self, session: SessionId, reason: CloseReason, now: Now, out: &mut Outputs) {
         self.plain.remove(&session);
         self.shard.handle_disconnect(session, handshake::ending(reason), now, out);
+        self.ask(now, out);
     }
 
     fn handle_mail(&mut self, from: CoreId, letter: Mail, now: Now, out: &mut Outputs) {
@@ -230,10 +296,31 @@ impl Application for ChatNode {
 
     fn handle_time(&mut self, now: Now, out: &mut Outputs) {
         self.shard.handle_time(now, out);
+        self.ask(now, out);
     }
 
     fn next_deadline_ms(&self) -> Option<u64> {
         self.shard.next_deadline_ms()
+    }
+
+    fn forward(&mut self, node: NodeName, forwarding: &Forwarding, now: Now, out: &mut Outputs) -> bool {
+        let Some(run) = RunId::parse(node.as_str()).filter(|_| self.parts.store.is_some()) else {
+            return false;
+        };
+        let mut signal = Vec::new();
+        forwarding.write(&mut signal);
+        for event in self.want(vec![StoreRequest::Signal(Topic::Node(run), signal)]) {
+            self.handle_store(event, now, out);
+        }
+        true
+    }
+
+    fn take_forwarded(&mut self) -> Vec<Forwarding> {
+        std::mem::take(&mut self.forwarded)
+    }
+
+    fn owes(&self) -> bool {
+        self.parts.store.as_ref().is_some_and(|store| store.owes())
     }
 
     fn body_bytes_max(&mut self, request: &HttpRequest<'_>) -> usize {

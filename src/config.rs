@@ -85,6 +85,8 @@ pub struct Config {
     pub max_payload: u32,
     /// `REALTIME_MAX_QUEUE_BYTES`.
     pub max_queue_bytes: u32,
+    /// `REALTIME_HEALTH_CHECK_INTERVAL`, in milliseconds.
+    pub health_check_interval_ms: u64,
     /// `REALTIME_DRAIN_DELAY`, in seconds.
     pub drain_delay: u32,
     /// `REALTIME_DRAIN_SECONDS`, if it is set.
@@ -140,6 +142,7 @@ impl Config {
             cors_origin: resolved.text("REALTIME_CORS_ORIGIN"),
             max_payload: resolved.number("REALTIME_MAX_PAYLOAD"),
             max_queue_bytes: resolved.number("REALTIME_MAX_QUEUE_BYTES"),
+            health_check_interval_ms: 1_000 * resolved.number::<u64>("REALTIME_HEALTH_CHECK_INTERVAL"),
             drain_delay: resolved.number("REALTIME_DRAIN_DELAY"),
             drain_seconds: resolved.number_if_set("REALTIME_DRAIN_SECONDS"),
             access: AccessConfig::new(resolved),
@@ -269,6 +272,7 @@ impl Config {
     /// Settings of the engine.
     pub fn engine(&self) -> Settings {
         Settings {
+            node: None,
             surfaces: vec![Surface { path: "/socket.io/", kind: SurfaceKind::SocketIo }],
             ping_interval_ms: self.ping_interval,
             ping_timeout_ms: self.ping_timeout,

@@ -18,6 +18,7 @@ pub mod core;
 pub mod drain;
 mod echo;
 mod egress;
+mod forwarding;
 pub mod handle;
 mod heartbeat;
 mod http;

@@ -14,3 +14,4 @@ pub mod permissions;
 pub mod redis;
 pub mod routes;
 pub mod rt;
+pub mod store;

@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, OnceLock};
 
+use core_shards::cursor::RunId;
 use core_shards::{Limits, Mail, Placement, Question, Shard, ShardMetrics};
+use protocol::engine_io::sid::NodeName;
 
 use crate::auth::{SharedVerifier, Verifier};
 use crate::chat::{ChatMetrics, ChatNode, Parts};
@@ -10,8 +12,10 @@ use crate::config::Config;
 use crate::engine::Postbox;
 use crate::engine::threads::{Engine, Stopper};
 use crate::permissions::{PermissionSettings, Permissions};
-use crate::routes::{Routes, Surroundings, VERSION, hash_of};
+use crate::redis::StoreMetrics;
+use crate::routes::{RedisHealth, Routes, Surroundings, VERSION, hash_of};
 use crate::rt::{DriverChoice, choose_driver};
+use crate::store::{Store, StoreSettings};
 
 /// A running chat node.
 pub struct Node {
@@ -63,36 +67,54 @@ fn start_engine(
     verifier: SharedVerifier,
 ) -> std::io::Result<Engine<ChatNode>> {
     let placement = Placement::new(core_count, (random_u64(), random_u64()));
+    let placement = match &config.redis {
+        Some(redis) => placement.joined(redis.partitions),
+        None => placement,
+    };
+    let run = RunId::from_random(placement.hash("run"));
+    let name = format!("realtime-{}", run.as_str());
+    let store_settings = config.redis.as_ref().map(|redis| StoreSettings::new(redis, &limits, name));
+    let stores: Vec<Arc<StoreMetrics>> = match &store_settings {
+        Some(_) => (0..core_count).map(|_| Arc::default()).collect(),
+        None => Vec::new(),
+    };
     let shards: Vec<Arc<ShardMetrics>> = (0..core_count).map(|_| Arc::default()).collect();
     let doors: Vec<Arc<ChatMetrics>> = (0..core_count).map(|_| Arc::default()).collect();
+    let redis = Arc::new(RedisHealth::new(stores.clone(), config.health_check_interval_ms));
     let limits = Arc::new(limits);
     let (driver, pages) = (driver.driver, config.pages.clone());
     let config_hash = hash_of(config.shown());
     let postbox = Arc::new(OnceLock::new());
     let permissions =
         config.permissions().map(|settings| start_permissions(settings, &postbox)).transpose()?;
-    let engine =
-        Engine::start(config.engine(), driver, core_count, config.address(), move |core, shared, now| {
-            let (metrics, door) = (shards[core.index()].clone(), doors[core.index()].clone());
-            let shard = Shard::new(core, placement, Limits::clone(&limits), metrics, random_u64(), now);
-            let routes = Routes::new(Surroundings {
-                shared: shared.clone(),
-                shards: shards.clone(),
-                doors: doors.clone(),
-                verifier: verifier.clone(),
-                permissions: permissions.clone(),
-                driver,
-                pages: pages.clone(),
-                config_hash,
-            });
-            let parts = Parts {
-                verifier: verifier.clone(),
-                routes: Arc::new(routes),
-                permissions: permissions.clone(),
-                limits: limits.clone(),
-            };
-            ChatNode::new(core, placement, shard, parts, door)
-        })?;
+    let mut settings = config.engine();
+    settings.node = config.redis.as_ref().and_then(|_| NodeName::parse(run.as_str()));
+    let engine = Engine::start(settings, driver, core_count, config.address(), move |core, shared, now| {
+        let (metrics, door) = (shards[core.index()].clone(), doors[core.index()].clone());
+        let shard = Shard::new(core, placement, Limits::clone(&limits), metrics, random_u64(), now);
+        let routes = Routes::new(Surroundings {
+            shared: shared.clone(),
+            shards: shards.clone(),
+            doors: doors.clone(),
+            verifier: verifier.clone(),
+            permissions: permissions.clone(),
+            driver,
+            redis: redis.clone(),
+            pages: pages.clone(),
+            config_hash,
+        });
+        let store = store_settings
+            .clone()
+            .map(|settings| Store::new(settings, core, placement, run, stores[core.index()].clone()));
+        let parts = Parts {
+            verifier: verifier.clone(),
+            routes: Arc::new(routes),
+            permissions: permissions.clone(),
+            limits: limits.clone(),
+            store,
+        };
+        ChatNode::new(core, placement, shard, parts, door)
+    })?;
     let _ = postbox.set(engine.postbox());
     Ok(engine)
 }

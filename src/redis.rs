@@ -10,15 +10,25 @@
 //! What commands mean, which keys there are and what a message says is nobody's business here.
 
 mod address;
+mod backoff;
+mod canary;
 mod client;
 mod detours;
+mod handshake;
+mod hub;
+mod line;
+mod link;
+mod links;
 mod metrics;
+mod resolve;
 mod script;
 mod sink;
+mod tls;
+mod topics;
 mod topology;
 mod trouble;
 
-pub use address::{Address, Host, RedisSettings};
+pub use address::{Host, RedisSettings};
 pub use client::Client;
 pub use metrics::StoreMetrics;
 pub use script::Script;

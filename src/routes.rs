@@ -3,6 +3,7 @@
 mod exposition;
 mod kernel;
 mod overview;
+mod redis;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,6 +23,8 @@ use crate::engine::core::Shared;
 use crate::engine::metrics::EngineMetrics;
 use crate::permissions::Permissions;
 use crate::rt::Driver;
+
+pub use redis::RedisHealth;
 
 /// The page that shows the node at work; served in development mode only.
 const PAGE: &str = include_str!("page/index.html");
@@ -43,6 +46,8 @@ pub struct Surroundings {
     pub permissions: Option<Permissions>,
     /// How the kernel is talked to.
     pub driver: Driver,
+    /// How the node stands with Redis; the same on all cores.
+    pub redis: Arc<RedisHealth>,
     /// Where the pages for operators are.
     pub pages: Pages,
     /// A number that is the same on nodes with the same settings; see [`hash_of`].
@@ -95,6 +100,11 @@ impl Routes {
         Self { surroundings }
     }
 
+    /// Brings what is looked up at intervals up to date. To be called about once a second, by one core.
+    pub fn look(&self) {
+        self.surroundings.redis.look(self.surroundings.shared.now());
+    }
+
     /// Answers one request.
     pub fn answer(&self, request: &Request<'_>, now: Now) -> Response {
         let Some(page) = self.page(request.path) else {
@@ -109,7 +119,7 @@ impl Routes {
                 200,
                 json!({"status": "ok", "plugin": "realtime", "version": VERSION}).to_string(),
             ),
-            Page::Readiness => self.readiness(),
+            Page::Readiness => self.readiness(now),
             Page::Version => {
                 Response::json(200, json!({"plugin": "realtime", "version": VERSION}).to_string())
             }
@@ -143,20 +153,29 @@ impl Routes {
         !self.surroundings.shared.drain.is_ready()
     }
 
-    fn readiness(&self) -> Response {
-        match self.is_draining() {
-            false => Response::json(200, json!({"status": "ready"}).to_string()),
-            true => Response::json(503, json!({"status": "draining"}).to_string()),
-        }
+    fn readiness(&self, now: Now) -> Response {
+        let standing = self.surroundings.redis.standing(now);
+        let (code, status) = match standing {
+            _ if self.is_draining() => (503, "draining"),
+            _ if !standing.is_ready() => (503, "without redis"),
+            _ if !standing.is_whole() => (200, "degraded"),
+            _ => (200, "ready"),
+        };
+        Response::json(code, json!({"status": status}).to_string())
     }
 
     fn health(&self, now: Now) -> Response {
         let connections = self.surroundings.shared.session_count.load(Ordering::Relaxed);
         let is_draining = self.is_draining();
+        let status = match self.surroundings.redis.standing(now).is_whole() {
+            _ if is_draining => "unhealthy",
+            true => "healthy",
+            false => "degraded",
+        };
         let mut timestamp = Vec::new();
         push_iso(&mut timestamp, now.unix_ms);
         let body = json!({
-            "status": if is_draining { "unhealthy" } else { "healthy" },
+            "status": status,
             "service": "realtime",
             "version": VERSION,
             "uptime": now.monotonic_us / 1_000_000,
@@ -167,7 +186,7 @@ impl Routes {
             "cores": self.surroundings.shared.core_count(),
             "driver": self.surroundings.driver.name(),
             "auth": if self.surroundings.verifier.is_insecure() { "insecure" } else { "jwt" },
-            "dependencies": {"redis": {"status": "disabled"}},
+            "dependencies": {"redis": self.surroundings.redis.page(now)},
         });
         Response::json(if is_draining { 503 } else { 200 }, body.to_string())
     }

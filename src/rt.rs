@@ -13,6 +13,7 @@
 //! - timers cost 640 bytes: one [`sleep`] per core drives a wheel;
 //! - remote wakes are not coalesced: a [`Doorbell`] takes its waker out, so it rings once per drain.
 
+mod connecting;
 mod descriptors;
 mod doorbell;
 mod driver;
@@ -35,6 +36,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+pub use connecting::connect;
 pub use descriptors::raise_descriptor_limit;
 pub use doorbell::Doorbell;
 pub use driver::{Driver, DriverChoice, DriverPreference, choose_driver};

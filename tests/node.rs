@@ -7,12 +7,16 @@
 mod answers;
 #[path = "node/bodies.rs"]
 mod bodies;
+#[path = "node/branch.rs"]
+mod branch;
 #[path = "node/desk.rs"]
 mod desk;
 #[path = "node/drain.rs"]
 mod drain;
 #[path = "node/fairness.rs"]
 mod fairness;
+#[path = "node/forwarding.rs"]
+mod forwarding;
 #[path = "node/holdings.rs"]
 mod holdings;
 #[path = "node/hostile.rs"]

@@ -66,7 +66,7 @@ fn is_done(listener: &Listener, tag: u64) -> bool {
 #[test]
 fn every_command_and_topic_finds_its_master() {
     let cluster = RedisCluster::start(Options::default());
-    listen(&cluster.url(), async |listener: Rc<Listener>| {
+    listen(&cluster.addresses(), async |listener: Rc<Listener>| {
         listener.until_up().await;
         assert!(listener.client.is_sharded());
         for group in 0..3 {
@@ -85,8 +85,8 @@ fn every_command_and_topic_finds_its_master() {
 #[test]
 fn a_slot_that_moves_under_load_loses_nothing_and_keeps_its_order() {
     let cluster = RedisCluster::start(Options::default());
-    let url = cluster.url();
-    listen(&url, async |listener: Rc<Listener>| {
+    let hosts = cluster.addresses();
+    listen(&hosts, async |listener: Rc<Listener>| {
         listener.until_up().await;
         let mut cluster = cluster;
         for round in 0..3 {
@@ -128,8 +128,8 @@ fn a_slot_that_moves_under_load_loses_nothing_and_keeps_its_order() {
 #[test]
 fn a_planned_fail_over_loses_nothing_that_was_acknowledged() {
     let cluster = RedisCluster::start(Options::default());
-    let url = cluster.url();
-    listen(&url, async |listener: Rc<Listener>| {
+    let hosts = cluster.addresses();
+    listen(&hosts, async |listener: Rc<Listener>| {
         listener.until_up().await;
         let waiting = meanwhile(cluster, |cluster| {
             cluster.fail_over(slot(1).0);
@@ -149,8 +149,8 @@ fn a_planned_fail_over_loses_nothing_that_was_acknowledged() {
 #[test]
 fn a_killed_master_is_replaced_and_its_topics_are_heard_again() {
     let cluster = RedisCluster::start(Options::default());
-    let url = cluster.url();
-    listen(&url, async |listener: Rc<Listener>| {
+    let hosts = cluster.addresses();
+    listen(&hosts, async |listener: Rc<Listener>| {
         listener.until_up().await;
         let waiting = meanwhile(cluster, |cluster| {
             let former = cluster.kill_owner(slot(2).0);
@@ -188,8 +188,8 @@ fn a_killed_master_is_replaced_and_its_topics_are_heard_again() {
 fn one_living_node_of_the_list_is_enough() {
     let cluster = RedisCluster::start(Options::default());
     let replica = (0..6).find(|node| cluster.owner(slot(0).0) != Some(*node)).unwrap();
-    let url = format!("redis://127.0.0.1:1,{}", cluster.nodes()[replica].address());
-    listen(&url, async |listener: Rc<Listener>| {
+    let hosts = ["127.0.0.1:1".to_owned(), cluster.nodes()[replica].address()];
+    listen(&hosts, async |listener: Rc<Listener>| {
         listener.until_up().await;
         let tag = listener.command(0, &["GET", &name(0, "nothing")]);
         assert!(matches!(listener.outcome(tag).await, Outcome::Done(_)));

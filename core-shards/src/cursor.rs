@@ -5,9 +5,14 @@
 //! m0.1z.0A1B2C3D    nothing since position 71 of core 0's journal, of the same process
 //! ```
 //!
-//! Numbers are in base 36. There is one spelling of each cursor; any other text is refused.
+//! Numbers are in base 36. There is one spelling of each cursor; any other text is refused. Nodes that share a store write
+//! a [`Vector`] instead.
+
+mod vector;
 
 use crate::ids::{CoreId, Epoch, Lane};
+
+pub use vector::{Fold, Vector, Writer, number_of, provisional_of, seq_of};
 
 /// One run of a process. Cursors of a former process or of another node have another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -99,6 +99,12 @@ impl Offset {
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
     }
+
+    /// The number before this one; 0 has none.
+    #[must_use]
+    pub const fn before(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
 }
 
 /// One unbroken run of a channel's offsets. A channel that was forgotten and made anew has another.
@@ -176,7 +182,7 @@ impl fmt::Debug for MessageId {
 }
 
 /// Crockford's alphabet: digits and letters without i, l, o and u.
-const BASE32: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+pub(crate) const BASE32: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 /// 128 bits that stand for a list of names. In two halves, because a `u128` wants an alignment that no other part of a
 /// letter does, and an allocator pays for it.

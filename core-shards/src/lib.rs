@@ -4,6 +4,10 @@
 //! [`Shard`] is the whole of it. Its `handle_*` methods are the only way in; everything that follows
 //! from an input is collected in [`Outputs`] and carried out by the caller.
 
+// Models that tests inside and outside share name the crate as those outside do.
+#[cfg(test)]
+extern crate self as core_shards;
+
 pub mod access;
 pub mod chunks;
 pub mod cursor;

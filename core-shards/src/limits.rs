@@ -255,6 +255,36 @@ pub const ACCESS_WAITERS_MAX: usize = 256;
 /// Reached: further ones end.
 pub const RECHECKS_MAX: usize = 65_536;
 
+/// Publications of one core that the store which nodes share has not confirmed. Reached: the next is refused with
+/// `SERVER_BUSY`.
+pub const APPENDS_WAITING_MAX: usize = 65_536;
+
+/// Bytes of their bodies and attachments. Reached: likewise.
+pub const APPENDS_BYTES_MAX: usize = 32 << 20;
+
+/// Those of one partition that are on their way to the store at once. Reached: the others wait their turn.
+pub const APPENDS_IN_FLIGHT_MAX: usize = 4_096;
+
+/// Publications of one partition that are kept while it is asked what was before them. Reached: they are dropped, and it
+/// is asked once more.
+pub const REPAIR_PUSHES_MAX: usize = 16_384;
+
+/// Bytes that those may have. Reached: likewise.
+pub const REPAIR_BYTES_MAX: usize = 16 << 20;
+
+/// Letters of one core that wait for the past of channels. Reached: the channel goes on without, and its members are told
+/// when it is known.
+pub const LETTERS_WAITING_MAX: usize = 8_192;
+
+/// How long the store tells of a channel that nobody is in, in milliseconds; at most twice as long.
+pub const LINGER_MS: u64 = 10_000;
+
+/// How long the store is left alone after it refused something, in milliseconds.
+pub const STORE_RETRY_MS: u64 = 1_000;
+
+/// Publications of a channel's former epoch that are recognised when another node sends them again.
+pub const FORMER_IDS_MAX: usize = 64;
+
 /// Letters that wait in one core's mailbox, per class of mail. Reached: senders keep their letters
 /// and stop reading from their own sockets until there is room.
 pub const MAILBOX_LETTERS_MAX: usize = 8_192;

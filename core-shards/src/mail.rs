@@ -72,8 +72,9 @@ pub enum Mail {
     Grown(RoomId),
     /// To the sender's core: the publication has its place, or was refused.
     Published(Box<Published>),
-    /// To the core where a broadcast came in: to how many sessions a part of it was sent.
-    BroadcastDone(GatheringTicket, u32),
+    /// To the core where a broadcast came in: to how many sessions a part of it was sent; none if some channel did not take
+    /// it.
+    BroadcastDone(GatheringTicket, Option<u32>),
     /// To the core where a question came in.
     Answer(Box<Answer>),
 }

@@ -181,6 +181,20 @@ pub struct ShardMetrics {
     pub access_entries: Counter,
     /// Deadlines on the shard's wheel (gauge).
     pub deadlines: Counter,
+    /// Partitions of the store that nodes share whose feed is heard here, by state: adrift, repairing, live (gauge).
+    pub partitions: [Counter; 3],
+    /// Publications that the store has not confirmed (gauge).
+    pub appends_waiting: Counter,
+    /// Publications that were refused because the store was away for too long, or refused them.
+    pub appends_refused: Counter,
+    /// Publications that were handed out here before the store had them.
+    pub provisional: Counter,
+    /// How often a partition was asked for what its feed did not bring.
+    pub catch_ups: Counter,
+    /// Channels whose members were told that something is missing.
+    pub gaps: Counter,
+    /// How often the store turned out to have lost the end of a partition without knowing it.
+    pub tails_lost: Counter,
     /// Memberships ended because their permission did.
     pub evictions: Counter,
     /// Refused requests, by [`ErrorCode`].

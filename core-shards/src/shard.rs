@@ -76,6 +76,8 @@ mod table;
 mod tidings;
 #[cfg(test)]
 mod trial;
+#[cfg(test)]
+mod trial_of_nodes;
 mod typing;
 mod typists;
 mod users;
@@ -102,6 +104,7 @@ use crate::store::{StoreEvent, StoreRequest, Unanswered};
 use crate::wheel::Wheel;
 use calls::Broadcasting;
 use elsewhere::Elsewhere;
+use feed::Feeds;
 use follow::{Followed, Survey, SurveyPart};
 use gathering::Gatherings;
 use homes::Homes;
@@ -187,6 +190,7 @@ pub struct Shard {
     users: Users,
     rooms: Rooms,
     homes: Homes,
+    feeds: Feeds,
     receipts: Receipts,
     /// Sessions that began here so far.
     session_number: u64,
@@ -204,7 +208,7 @@ pub struct Shard {
     batch_number: u64,
     followers: Table<Followed>,
     surveys: Gatherings<Survey, SurveyPart>,
-    broadcasts: Gatherings<Broadcasting, u32>,
+    broadcasts: Gatherings<Broadcasting, Option<u32>>,
     access: AccessCache<Errand>,
     questions: Vec<Question>,
     /// What is known of other nodes.
@@ -239,6 +243,7 @@ impl Shard {
             users: Users::default(),
             rooms: Rooms::default(),
             homes: Homes::new(seed),
+            feeds: Feeds::new(core, &placement),
             receipts: Receipts::new(limits.memory.receipts_max),
             session_number: 0,
             ticket: 0,
@@ -339,11 +344,13 @@ impl Shard {
             StoreEvent::Leases { was_held, was_any, alive } => {
                 self.hear_leases(was_held, was_any, &alive, now, out);
             }
+            StoreEvent::Absences { .. } => {}
             StoreEvent::Refused(refused) => match refused.request {
                 Unanswered::Append(..) | Unanswered::Open(_) | Unanswered::CatchUp(..) => {
                     self.hear_refusal(*refused, now, out);
                 }
                 Unanswered::TakeSession(ticket) => self.restore(ticket, None, now, out),
+                Unanswered::KeepSession(_) | Unanswered::NoteAbsences(_) | Unanswered::AskAbsences(_) => {}
                 Unanswered::Renew => self.miss_leases(),
             },
         }
@@ -361,6 +368,7 @@ impl Shard {
                 Deadline::Home(place) => self.home_is_due(place, now, out),
             }
         }
+        self.feeds_are_due(now, out);
         self.receipts.expire(now.monotonic_ms());
         self.trim_journal(now);
         self.access.expire(now.monotonic_ms());
@@ -380,7 +388,8 @@ impl Shard {
         ];
         let slow = ends.into_iter().flatten().min().map(|end_ms| end_ms.next_multiple_of(1_000));
         let elsewhere = Some(self.elsewhere.next_ms).filter(|next_ms| *next_ms < u64::MAX);
-        [self.deadlines.next_deadline_ms(), slow, elsewhere].into_iter().flatten().min()
+        let joined = [self.feeds.next_deadline_ms(), elsewhere];
+        [self.deadlines.next_deadline_ms(), slow].into_iter().chain(joined).flatten().min()
     }
 
     /// Arms the wheel for somebody who noted the deadline. When too many entries of the wheel mean nothing any more,
@@ -409,6 +418,7 @@ impl Shard {
     }
 
     fn open(&mut self, from: CoreId, letter: Mail, now: Now, out: &mut Outputs) {
+        let Some(letter) = self.put_aside(from, letter, now, out) else { return };
         self.metrics.letters.increment();
         match letter {
             Mail::Join(join) => self.admit_member(from, *join, now, out),
@@ -455,6 +465,7 @@ impl Shard {
         while let Some(letter) = self.own_mail.pop_front() {
             self.open(self.core, letter, now, out);
         }
+        self.linger(now);
         if self.burden.joins == 0 && !self.is_somebody_owed() {
             self.tidings.forget_latest_of(self.core);
         }

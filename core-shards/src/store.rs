@@ -4,7 +4,7 @@
 //! not watch the clock for it. Events of one partition come in the order in which the store carried things out.
 
 use crate::cursor::RunId;
-use crate::ids::{ChannelName, Epoch, MessageId, Offset, Partition};
+use crate::ids::{ChannelName, Epoch, MessageId, Offset, Partition, UserId};
 
 /// Something that a core wants of the store. Requests are carried out in their order, for one partition.
 #[derive(Debug)]
@@ -24,9 +24,12 @@ pub enum StoreRequest {
     /// Tell something that is not kept. Not answered; lost if the store is away.
     Signal(Topic, Vec<u8>),
     /// Keep what another node needs to take up a session, for as long as the recovery window after this node was last
-    /// heard of. Not answered.
+    /// heard of. Not answered, but refused if it was not done.
+    ///
+    /// A session that another node kept before has that node's name in its id: it is kept for the window after this
+    /// request, which is repeated.
     KeepSession {
-        /// The session's private id, which names this run and this core.
+        /// The session's private id, which names the run and the core where the session began.
         pid: Box<str>,
         /// For whoever takes it.
         record: Vec<u8>,
@@ -42,6 +45,28 @@ pub enum StoreRequest {
         pid: Box<str>,
         /// Comes back with the answer.
         ticket: u64,
+    },
+    /// Keep where a user stopped reading channels, of each the first that is noted, until the life of an absence is over.
+    /// Not answered, but refused if it was not done.
+    NoteAbsences {
+        /// The user.
+        user: UserId,
+        /// Channels, each with what whoever asks is to know.
+        channels: Vec<(ChannelName, Vec<u8>)>,
+    },
+    /// Where did a user stop reading? Answered by [`StoreEvent::Absences`].
+    AskAbsences {
+        /// The user.
+        user: UserId,
+        /// Comes back with the answer.
+        ticket: u64,
+    },
+    /// A user reads a channel again. Not answered.
+    EndAbsence {
+        /// The user.
+        user: UserId,
+        /// The channel.
+        channel: ChannelName,
     },
     /// Say that this node lives, and ask who else does. Answered by [`StoreEvent::Leases`].
     Renew {
@@ -147,6 +172,13 @@ pub enum StoreEvent {
         /// What was kept.
         record: Option<Vec<u8>>,
     },
+    /// Where a user stopped reading.
+    Absences {
+        /// The request's.
+        ticket: u64,
+        /// What was noted, by channel.
+        channels: Vec<(ChannelName, Vec<u8>)>,
+    },
     /// Who lives.
     Leases {
         /// Whether this node's lease was still there, and of this generation.
@@ -210,6 +242,8 @@ pub struct Opened {
     pub offset: Offset,
     /// Its last timestamp; 0 if there was none.
     pub timestamp_ms: u64,
+    /// The number in the partition of the last of its publications that took an offset; 0 if none is known.
+    pub last_number: u64,
     /// What is kept, in order.
     pub tail: Vec<Stored>,
 }
@@ -265,8 +299,14 @@ pub enum Unanswered {
     Open(ChannelName),
     /// [`StoreRequest::CatchUp`]: the partition and the ticket.
     CatchUp(Partition, u64),
+    /// [`StoreRequest::KeepSession`]: the private id.
+    KeepSession(Box<str>),
     /// [`StoreRequest::TakeSession`]: the ticket.
     TakeSession(u64),
+    /// [`StoreRequest::NoteAbsences`]: the user.
+    NoteAbsences(UserId),
+    /// [`StoreRequest::AskAbsences`]: the ticket.
+    AskAbsences(u64),
     /// [`StoreRequest::Renew`].
     Renew,
 }

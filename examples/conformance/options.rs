@@ -86,6 +86,7 @@ impl Options {
     /// The engine's settings.
     pub(crate) fn settings(&self) -> Settings {
         Settings {
+            node: None,
             surfaces: vec![
                 Surface { path: "/socket.io/", kind: SurfaceKind::SocketIo },
                 Surface { path: "/engine.io/", kind: SurfaceKind::EngineIo },

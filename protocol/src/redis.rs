@@ -10,7 +10,7 @@ mod decoder;
 mod reply;
 mod slot;
 
-pub use command::push_command;
+pub use command::{begin_command, push_command, push_part};
 pub use decoder::{Decoder, DecoderLimits, Received, Violation};
 pub use reply::{List, Reply};
 pub use slot::{SLOT_COUNT, Slot};

@@ -12,6 +12,7 @@
 //! The nodes of one product write for each other, so a text that cannot be read is a newer version's or a mistake: it
 //! is refused as a whole.
 
+pub mod forward;
 pub mod signal;
 
 use crate::chat::event::Kind;

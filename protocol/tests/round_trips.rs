@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use proptest::prelude::*;
+use protocol::engine_io::sid::NodeName;
 use protocol::engine_io::{Packet, PayloadLimits, Record, Sid, payload};
 use protocol::json::{Json, Validator};
 use protocol::socket_io::{self, Assembler, Kind, encode};
@@ -127,8 +128,9 @@ proptest! {
     }
 
     #[test]
-    fn session_ids_come_back_and_nothing_else_does(core: u16, slot: u32, secret: [u8; 16], noise in "[A-Za-z0-9_-]{30}") {
-        let sid = Sid { core, slot, secret };
+    fn session_ids_come_back_and_nothing_else_does(core: u16, slot: u32, secret: [u8; 16], name in "[A-Z0-9]{8}", is_named: bool, noise in "[A-Za-z0-9_-]{30}([A-Z0-9]{8})?") {
+        let node = NodeName::parse(&name).filter(|_| is_named);
+        let sid = Sid { node, core, slot, secret };
         prop_assert_eq!(Sid::parse(&sid.to_text()), Some(sid));
         prop_assert!(Sid::parse(&noise).is_none_or(|sid| sid.to_text() == noise));
     }

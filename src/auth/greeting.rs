@@ -8,7 +8,7 @@ use protocol::json::Json;
 use super::Denial;
 
 /// The longest hint in bytes.
-const HINT_BYTES_MAX: usize = 128;
+const HINT_BYTES_MAX: usize = 256;
 
 /// A client that may come in.
 #[derive(Clone, Debug)]

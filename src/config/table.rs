@@ -417,8 +417,15 @@ pub const SETTINGS: &[Setting] = &[
         "Over how many parts of Redis channels are spread; the same on every node",
     )
     .or("4"),
+    Setting::acted(
+        "REALTIME_HEALTH_CHECK_INTERVAL",
+        "health-check-interval",
+        seconds(1, 3_600),
+        "Seconds between two looks at how long Redis takes, as the health page tells, and whether the log has to say that \
+         it is missing",
+    )
+    .or("30"),
     // Checked, not acted on: other nodes
-    Setting::pending("REALTIME_HEALTH_CHECK_INTERVAL", seconds(1, 3_600), "Between looks at Redis").or("30"),
     Setting::pending("REALTIME_PRESENCE_SYNC_INTERVAL", ms(100, HOUR_MS), "Presence between nodes").or("10000"),
     // Checked, not acted on: leftovers of older servers
     Setting::pending("REALTIME_ENABLE_COMPRESSION", Rule::Switch, "Compressed frames").or("false").already("false"),

@@ -28,6 +28,11 @@ impl Waiter {
         }
     }
 
+    /// Takes the answer, if it is there.
+    pub(super) fn take(&self) -> Option<Response> {
+        self.answer.borrow_mut().take()
+    }
+
     /// Waits for the answer. May be dropped at any time; the answer stays.
     pub(super) async fn answered(&self) -> Response {
         poll_fn(|context| match self.answer.borrow_mut().take() {

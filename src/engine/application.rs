@@ -5,9 +5,11 @@ use std::borrow::Cow;
 use core_shards::outputs::Ticket;
 use core_shards::{CoreId, MailClass, Now, Outputs, SessionId};
 use protocol::codes::CloseReason;
+use protocol::engine_io::sid::NodeName;
 use protocol::http::Request;
 use protocol::http::response::Response;
 use protocol::json::Json;
+use protocol::relay::forward::Forwarding;
 use protocol::socket_io::Kind;
 
 use super::handle::CoreHandle;
@@ -200,6 +202,24 @@ pub trait Application: Sized + 'static {
 
     /// Called once a second, so that gauges can be brought up to date that would cost too much otherwise.
     fn measure(&self) {}
+
+    /// Has another node hear of a polling request, or of its answer. `false` if the node cannot be reached, as far as is
+    /// known.
+    fn forward(
+        &mut self,
+        node: NodeName,
+        forwarding: &Forwarding,
+        now: Now,
+        out: &mut Outputs<Self::Mail>,
+    ) -> bool {
+        let _ = (node, forwarding, now, out);
+        false
+    }
+
+    /// What other nodes have had this one hear in that way, in order. Asked at the end of each turn.
+    fn take_forwarded(&mut self) -> Vec<Forwarding> {
+        Vec::new()
+    }
 
     /// Whether something that was accepted has not been done yet: a node that goes waits for it a while.
     fn owes(&self) -> bool {

@@ -13,7 +13,7 @@ use super::mailbox::{Arrival, ArrivalTransport, Letter, Visit};
 use super::meter::Meter;
 use super::settings::{FLUSH_SOCKETS_MAX, LETTERS_PER_TURN_MAX};
 use super::state::Deadline;
-use super::{http, requests, upgrade, websocket};
+use super::{forwarding, http, requests, upgrade, websocket};
 use crate::rt::{self, Either, Socket, Yield};
 
 /// Fires deadlines. Woken by the one timer of the core, or when an earlier deadline is set; ends with the core, whose
@@ -129,6 +129,9 @@ fn take_letters<A: Application>(core: &Rc<Core<A>>) -> Vec<(CoreId, Letter<A>)> 
                 Ok((from, Letter::App(letter))) => state.app.handle_mail(from, letter, now, &mut state.out),
                 Ok((_, Letter::Forget(sid))) => state.forget(&sid),
                 Ok((_, Letter::UpgradeAbandoned(sid, surface))) => state.abandon_upgrade(&sid, surface, now),
+                Ok((_, Letter::Forwarded(forwarding, _))) if forwarding.is_answer() => {
+                    state.hear_forwarded(*forwarding, now);
+                }
                 Ok((from, letter)) => guests.push((from, letter)),
                 Err(_) => break,
             }
@@ -147,6 +150,7 @@ fn receive<A: Application>(core: &Rc<Core<A>>, _from: CoreId, letter: Letter<A>)
                 http::serve(core, socket, bytes, hops);
             }
         }
+        Letter::Forwarded(forwarding, hops) => forwarding::serve(core, *forwarding, hops),
         Letter::Posted(posted) => requests::take_posted(core, &posted),
         Letter::Prober(prober) => upgrade::resume(core, *prober),
         Letter::Arrival(arrival) => {

@@ -364,7 +364,7 @@ mod tests {
         }
 
         fn to_polling() -> Self {
-            let sid = Sid { core: 0, slot: 0, secret: [0; 16] };
+            let sid = Sid { node: None, core: 0, slot: 0, secret: [0; 16] };
             Self::to(Transport::Polling(Box::new(Polling::new(sid, None))))
         }
 

@@ -11,6 +11,7 @@ use core_shards::limits::MAILBOX_LETTERS_MAX;
 use core_shards::{CoreId, MailClass};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use protocol::engine_io::sid::Sid;
+use protocol::relay::forward::Forwarding;
 
 use super::application::Application;
 use crate::rt::Doorbell;
@@ -29,6 +30,9 @@ pub(super) enum Letter<A: Application> {
     Prober(Box<Prober>),
     /// Such a WebSocket is gone; the session of that surface goes on polling.
     UpgradeAbandoned(Sid, u8),
+    /// A polling request for another node's client, or what another node says to one of this core. So many cores passed
+    /// it on.
+    Forwarded(Box<Forwarding>, u8),
     /// A session that was born at the receiver needs its old slot no more.
     Forget(Sid),
 }
@@ -37,7 +41,9 @@ impl<A: Application> Letter<A> {
     fn class(&self) -> MailClass {
         match self {
             Self::App(letter) => A::class(letter),
-            Self::Arrival(_)
+            Self::Forwarded(forwarding, _) if forwarding.is_answer() => MailClass::Result,
+            Self::Forwarded(..)
+            | Self::Arrival(_)
             | Self::Visit(_)
             | Self::Posted(_)
             | Self::Prober(_)

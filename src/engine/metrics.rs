@@ -40,11 +40,13 @@ pub enum Rejection {
     Busy,
     /// The application did not answer in time.
     Unanswered,
+    /// The node of the session did not answer.
+    Unreachable,
 }
 
 impl Rejection {
     /// Every rejection with its metric label, in the order of their numbers.
-    pub const ALL: [(Self, &'static str); 8] = [
+    pub const ALL: [(Self, &'static str); 9] = [
         (Self::Capacity, "limit"),
         (Self::Origin, "origin"),
         (Self::BadRequest, "bad_request"),
@@ -53,6 +55,7 @@ impl Rejection {
         (Self::Draining, "draining"),
         (Self::Busy, "busy"),
         (Self::Unanswered, "unanswered"),
+        (Self::Unreachable, "unreachable"),
     ];
 }
 
@@ -75,6 +78,10 @@ pub struct EngineMetrics {
     pub rejected: [Counter; Rejection::ALL.len()],
     /// HTTP requests.
     pub requests: RequestMetrics,
+    /// Polling requests that another node was asked to answer.
+    pub forwarded: Counter,
+    /// Polling requests that were answered for other nodes.
+    pub served: Counter,
     /// Bytes read from clients, by [`Carrier`].
     pub bytes_in: [Counter; Carrier::ALL.len()],
     /// Bytes written to clients, by [`Carrier`].

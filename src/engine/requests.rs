@@ -12,12 +12,15 @@ use protocol::engine_io::sid::Sid;
 use protocol::engine_io::{ErrorCode, Packet};
 use protocol::http::head::{Method, Request};
 use protocol::http::response::Response;
+use protocol::relay::forward::Target;
 use protocol::socket_io::Assembler;
 use protocol::websocket::handshake::{self, Upgrade};
 
 use super::SurfaceKind;
+use super::answers::Waiter;
 use super::application::{Application, NotAdmitted, Opening};
 use super::core::{Core, Place};
+use super::forwarding;
 use super::http::{Body, Connection};
 use super::ingest;
 use super::link::surface_number;
@@ -61,7 +64,7 @@ pub(super) fn body_bytes_max<A: Application>(connection: &Connection<A>, request
     let found = session_of(connection, request)
         .map(|(sid, surface)| core.turn(|state, now| state.find(&sid, surface, now)));
     let bytes_max = match found {
-        Some(Found::Here(_)) => usize::MAX,
+        Some(Found::Here(_) | Found::Foreign) => usize::MAX,
         None if core.shared.settings.surface(request.path).is_none() => {
             core.turn(|state, _| state.app.body_bytes_max(request))
         }
@@ -165,7 +168,11 @@ async fn polling<A: Application>(
         };
     };
     let Some(sid) = Sid::parse(sid) else { return Outcome::Respond(refusal(ErrorCode::SessionUnknown)) };
+    let target = Target { sid, surface: surface_number(surface) };
+    let is_foreign = sid.node.is_some() && sid.node != core.shared.settings.node;
     match request.method {
+        Method::Get if is_foreign => forwarding::pass_on(connection, target, None).await,
+        Method::Post if is_foreign => forwarding::pass_on(connection, target, Some(body.bytes)).await,
         Method::Get => {
             drop(body);
             poll(connection, &sid, surface_number(surface)).await
@@ -178,7 +185,7 @@ async fn polling<A: Application>(
 fn find_here<A: Application>(core: &Rc<Core<A>>, sid: &Sid, surface: u8) -> Option<SessionId> {
     match core.turn(|state, now| state.find(sid, surface, now)) {
         Found::Here(id) => Some(id),
-        Found::Elsewhere(_) | Found::Unknown => None,
+        Found::Elsewhere(_) | Found::Foreign | Found::Unknown => None,
     }
 }
 
@@ -197,33 +204,24 @@ async fn open<A: Application>(core: &Rc<Core<A>>, request: &Request<'_>, surface
     payload_response(packet)
 }
 
+/// What came of a poll at first.
+pub(super) enum Begun {
+    /// It is answered.
+    Answered(Response),
+    /// It waits for packets of this session.
+    Waiting(SessionId, Rc<Waiter>),
+    /// Its session is on another core.
+    Elsewhere(CoreId),
+}
+
 /// Answers a poll when there is something to answer it with.
 async fn poll<A: Application>(connection: &Connection<A>, sid: &Sid, surface: u8) -> Outcome<A> {
     let core = &connection.core;
-    let mut has_waited = false;
-    let (id, waiter) = loop {
-        // Looked for anew each time: while the poll was held, the session may have moved.
-        let id = match core.turn(|state, now| state.find(sid, surface, now)) {
-            Found::Here(id) => id,
-            Found::Elsewhere(to) if connection.hops < HOPS_MAX => return Outcome::HandOver(to),
-            Found::Elsewhere(_) | Found::Unknown if has_waited => {
-                // The upgrade was completed meanwhile: there is nothing to poll for any more.
-                return Outcome::Respond(refusal(ErrorCode::BadRequest));
-            }
-            Found::Elsewhere(_) | Found::Unknown => {
-                return Outcome::Respond(refusal(ErrorCode::SessionUnknown));
-            }
-        };
-        match core.turn(|state, _| state.begin_poll(id)) {
-            PollStart::Answer(response) => return Outcome::Respond(response),
-            PollStart::Wait(waiter) => break (id, waiter),
-            PollStart::Upgrading if has_waited => {
-                return Outcome::Respond(payload_response(NOOP_PACKET.to_vec()));
-            }
-            // The client may have finished its upgrade already, on the other connection.
-            PollStart::Upgrading => rt::sleep(Duration::from_millis(UPGRADE_HOLD_MS)).await,
-        }
-        has_waited = true;
+    let (id, waiter) = match begin_poll(core, sid, surface).await {
+        Begun::Answered(response) => return Outcome::Respond(response),
+        Begun::Elsewhere(to) if connection.hops < HOPS_MAX => return Outcome::HandOver(to),
+        Begun::Elsewhere(_) => return Outcome::Respond(refusal(ErrorCode::SessionUnknown)),
+        Begun::Waiting(id, waiter) => (id, waiter),
     };
     match rt::race(waiter.answered(), connection.given_up()).await {
         Either::Left(response) => Outcome::Respond(response),
@@ -231,6 +229,33 @@ async fn poll<A: Application>(connection: &Connection<A>, sid: &Sid, surface: u8
             core.turn(|state, _| state.poll_aborted(id, &waiter));
             Outcome::Close
         }
+    }
+}
+
+/// Begins a poll of whichever node's client; one that comes in the middle of an upgrade is held for a moment.
+pub(super) async fn begin_poll<A: Application>(core: &Rc<Core<A>>, sid: &Sid, surface: u8) -> Begun {
+    let mut has_waited = false;
+    loop {
+        // Looked for anew each time: while the poll was held, the session may have moved.
+        let id = match core.turn(|state, now| state.find(sid, surface, now)) {
+            Found::Here(id) => id,
+            Found::Elsewhere(to) => return Begun::Elsewhere(to),
+            Found::Foreign | Found::Unknown if has_waited => {
+                // The upgrade was completed meanwhile: there is nothing to poll for any more.
+                return Begun::Answered(refusal(ErrorCode::BadRequest));
+            }
+            Found::Foreign | Found::Unknown => return Begun::Answered(refusal(ErrorCode::SessionUnknown)),
+        };
+        match core.turn(|state, _| state.begin_poll(id)) {
+            PollStart::Answer(response) => return Begun::Answered(response),
+            PollStart::Wait(waiter) => return Begun::Waiting(id, waiter),
+            PollStart::Upgrading if has_waited => {
+                return Begun::Answered(payload_response(NOOP_PACKET.to_vec()));
+            }
+            // The client may have finished its upgrade already, on the other connection.
+            PollStart::Upgrading => rt::sleep(Duration::from_millis(UPGRADE_HOLD_MS)).await,
+        }
+        has_waited = true;
     }
 }
 
@@ -244,8 +269,15 @@ fn post<A: Application>(connection: &Connection<A>, sid: &Sid, surface: u8, body
             let posted = Posted { sid: *sid, surface, body: body.to_vec() };
             core.post(to, Letter::Posted(Box::new(posted)));
         }
-        Found::Elsewhere(_) | Found::Unknown => return refusal(ErrorCode::SessionUnknown),
+        Found::Elsewhere(_) | Found::Foreign | Found::Unknown => {
+            return refusal(ErrorCode::SessionUnknown);
+        }
     }
+    taken()
+}
+
+/// The answer to a request whose packets were taken.
+pub(super) fn taken() -> Response {
     Response::new(200, "text/html", "ok")
 }
 
@@ -256,7 +288,7 @@ pub(super) fn take_posted<A: Application>(core: &Rc<Core<A>>, posted: &Posted) {
     }
 }
 
-fn take_body<A: Application>(core: &Rc<Core<A>>, id: SessionId, surface: u8, body: &[u8]) {
+pub(super) fn take_body<A: Application>(core: &Rc<Core<A>>, id: SessionId, surface: u8, body: &[u8]) {
     match std::str::from_utf8(body) {
         Ok(records) => take_records(core, id, surface, records),
         Err(_) => drop(ingest::close(core, id, CloseReason::ProtocolViolation)),
@@ -325,11 +357,7 @@ async fn websocket<A: Application>(
         Err(error) => return Outcome::Refuse(error.response()),
     };
     if let Some(sid) = &query.sid {
-        let surface = surface_number(surface);
-        return match Sid::parse(sid).filter(|sid| find_here(core, sid, surface).is_some()) {
-            Some(sid) => Outcome::WebSocket(upgrade, Purpose::Probe(sid, surface)),
-            None => Outcome::Refuse(refusal(ErrorCode::SessionUnknown)),
-        };
+        return probe(core, sid, upgrade, surface_number(surface));
     }
     let opening = opening(core, request, surface, true);
     match admit(core, &opening) {
@@ -338,6 +366,19 @@ async fn websocket<A: Application>(
             Outcome::WebSocket(upgrade, Purpose::Open(opening, place))
         }
         Err(response) => Outcome::Refuse(response),
+    }
+}
+
+/// A WebSocket that is to take a polling session over. It must come to the session's node: sockets do not travel.
+fn probe<A: Application>(core: &Rc<Core<A>>, sid: &str, upgrade: Upgrade, surface: u8) -> Outcome<A> {
+    let Some(sid) = Sid::parse(sid) else { return Outcome::Refuse(refusal(ErrorCode::SessionUnknown)) };
+    match core.turn(|state, now| state.find(&sid, surface, now)) {
+        Found::Here(_) => Outcome::WebSocket(upgrade, Purpose::Probe(sid, surface)),
+        Found::Foreign => {
+            let body = r#"{"code":3,"message":"Bad request: the session is on another node, go on polling"}"#;
+            Outcome::Refuse(Response::json(ErrorCode::BadRequest.status(), body))
+        }
+        Found::Elsewhere(_) | Found::Unknown => Outcome::Refuse(refusal(ErrorCode::SessionUnknown)),
     }
 }
 

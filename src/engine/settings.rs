@@ -1,5 +1,6 @@
 //! What an engine is told at start, the same for all cores.
 
+use protocol::engine_io::sid::NodeName;
 use protocol::http::cors::Cors;
 use protocol::websocket;
 
@@ -26,6 +27,8 @@ pub struct Surface {
 /// The settings of an engine.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// What other nodes call this one, if they know of it.
+    pub node: Option<NodeName>,
     /// The paths.
     pub surfaces: Vec<Surface>,
     /// Time between a pong and the next ping.
@@ -86,6 +89,16 @@ pub const PROBE_BYTES_MAX: usize = 64;
 pub const ANSWERS_WAITING_MAX: usize = 4_096;
 /// How long a request may wait for its answer before it is told 503: longer than a poll of the REST routes lasts.
 pub const ANSWER_TIMEOUT_MS: u64 = 35_000;
+/// Polling requests of one core that may wait for other nodes. One more is answered 503.
+pub const FORWARDS_MAX: usize = 16_384;
+/// Bytes of those requests together. More is answered 503.
+pub const FORWARDED_BYTES_MAX: usize = 16 << 20;
+/// Polling requests of other nodes that one core serves at the same time. One more is answered 503.
+pub const SERVED_MAX: usize = 2 * FORWARDS_MAX;
+/// How long another node may take to say anything about a request. Its client is told then that the session is unknown.
+pub const FORWARD_TIMEOUT_MS: u64 = 3_000;
+/// How long a poll for another node waits for packets before it is answered without any.
+pub const FORWARD_HOLD_MS: u64 = 10_000;
 /// Packets in one polling request.
 pub const POST_RECORDS_MAX: usize = 10_000;
 /// Sockets that are written before other work gets its turn.

@@ -14,12 +14,14 @@ use std::sync::Arc;
 use core_shards::{CoreId, Now, Outputs, SessionId, Wheel};
 use protocol::codes::CloseReason;
 use protocol::engine_io::ErrorCode;
+use protocol::engine_io::sid::NodeName;
 use protocol::http::response::Response;
 
 use super::answers::{Answers, Waiter};
 use super::application::{Application, Incoming, Message, Step};
 use super::core::Shared;
 use super::egress::{Egress, EgressLimits};
+use super::forwarding::Forwards;
 use super::heartbeat::Pulse;
 use super::joining::Lateness;
 use super::link::{Links, Transport};
@@ -47,6 +49,8 @@ pub(super) enum Deadline {
     Linger(SessionId),
     /// A request may have waited too long for its answer.
     Answer,
+    /// The request of this number may have waited too long for another node.
+    Forward(u32),
     /// The connection in this place of the watch list may have waited too long.
     Watch(u32),
     /// The core is to be measured.
@@ -73,6 +77,8 @@ pub(super) enum Found {
     Here(SessionId),
     /// On another core.
     Elsewhere(CoreId),
+    /// On another node.
+    Foreign,
     /// Nowhere, or the secret is wrong.
     Unknown,
 }
@@ -92,7 +98,7 @@ pub(super) use answering::Asked;
 
 /// One core's state.
 pub(super) struct State<A: Application> {
-    core: CoreId,
+    pub(super) core: CoreId,
     pub(super) app: A,
     pub(super) out: Outputs<A::Mail>,
     pub(super) links: Links,
@@ -100,11 +106,12 @@ pub(super) struct State<A: Application> {
     pub(super) outbox: Outbox<A>,
     pub(super) wheel: Wheel<Deadline>,
     answers: Answers,
+    pub(super) forwards: Forwards,
     /// Polling sessions that were born on other cores, by birthplace.
     adopted: HashMap<(u16, u32), SessionId>,
     settings: Arc<Settings>,
-    shared: Arc<Shared<A>>,
-    metrics: Arc<EngineMetrics>,
+    pub(super) shared: Arc<Shared<A>>,
+    pub(super) metrics: Arc<EngineMetrics>,
     egress_limits: EgressLimits,
 }
 
@@ -120,6 +127,7 @@ impl<A: Application> State<A> {
             outbox,
             wheel: Wheel::new(settings.tick_ms(), now.monotonic_ms()),
             answers: Answers::default(),
+            forwards: Forwards::default(),
             adopted: HashMap::new(),
             egress_limits: EgressLimits {
                 queue_bytes_max: settings.queue_bytes_max,
@@ -129,6 +137,11 @@ impl<A: Application> State<A> {
             settings,
             shared,
         }
+    }
+
+    /// What other nodes call this one.
+    pub(super) fn node(&self) -> Option<NodeName> {
+        self.settings.node
     }
 
     /// Bytes came from a session: it lives.
@@ -216,6 +229,7 @@ impl<A: Application> State<A> {
                 _ => {}
             },
             Deadline::Answer => self.abandon_overdue(now),
+            Deadline::Forward(number) => self.check_forward(number, now),
             Deadline::Watch(_) | Deadline::Measure => {}
         }
     }

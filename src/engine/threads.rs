@@ -188,6 +188,9 @@ async fn serve<A: Application>(
     core.stop_reading();
     wait_for_tasks(&core).await;
     drain::settle_up(&core).await;
+    core.ended.set();
+    // What was started for the application hears of it and lets go of its descriptors.
+    rt::sleep(Duration::from_millis(5)).await;
     core.shared.office[id.index()].close();
     Ok(())
 }
@@ -200,7 +203,6 @@ async fn wait_for_tasks<A: Application>(core: &Rc<Core<A>>) {
         rt::sleep(Duration::from_millis(5)).await;
     }
     core.turn(|state, _| state.cut_all());
-    core.ended.set();
     rt::sleep(Duration::from_millis(5)).await;
 }
 

@@ -162,7 +162,7 @@ impl<A: Application> State<A> {
         let id = match self.find(sid, surface, now) {
             Found::Here(id) => id,
             Found::Elsewhere(core) => return Probed::Elsewhere(core, Vec::new()),
-            Found::Unknown => return Probed::Failed,
+            Found::Foreign | Found::Unknown => return Probed::Failed,
         };
         let Some(Transport::Polling(polling)) = self.links.get_mut(id).map(|link| &mut link.transport) else {
             return Probed::Failed;
@@ -187,7 +187,7 @@ impl<A: Application> State<A> {
                 }
             }
             Found::Elsewhere(core) => self.outbox.post(core, Letter::UpgradeAbandoned(*sid, surface)),
-            Found::Unknown => {}
+            Found::Foreign | Found::Unknown => {}
         }
     }
 
@@ -196,7 +196,7 @@ impl<A: Application> State<A> {
         let id = match self.find(sid, surface, now) {
             Found::Here(id) => id,
             Found::Elsewhere(core) => return Probed::Elsewhere(core, Vec::new()),
-            Found::Unknown => return Probed::Failed,
+            Found::Foreign | Found::Unknown => return Probed::Failed,
         };
         self.change_over(id, socket).map_or(Probed::Failed, |rest| Probed::Complete(id, Vec::new(), rest))
     }

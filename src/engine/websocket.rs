@@ -45,7 +45,13 @@ pub(super) fn begin<A: Application>(
     rest: Vec<u8>,
 ) {
     if let Purpose::Open(..) = purpose {
-        let sid = Sid { core: core.id.0, slot: u32::MAX, secret: core.secrets.next() }.to_text();
+        let sid = Sid {
+            node: core.shared.settings.node,
+            core: core.id.0,
+            slot: u32::MAX,
+            secret: core.secrets.next(),
+        }
+        .to_text();
         push_frame_with(&mut head, Opcode::Text, |out| open_packet(core, &sid, false).push(out));
     }
     core.metrics.bytes_out[Carrier::Http as usize].add(head.len() as u64);

@@ -3,15 +3,41 @@
 use std::fmt;
 use std::path::PathBuf;
 
-/// What a client needs to know.
-#[derive(Clone, Debug)]
+use super::tls;
+
+/// What a client needs to know. The password is not shown.
+#[derive(Clone)]
 pub struct RedisSettings {
-    /// Where Redis is.
-    pub address: Address,
+    /// Where Redis listens: at least one place. Of a cluster, the nodes that are asked for all others.
+    pub hosts: Vec<Host>,
+    /// Connections are encrypted.
+    pub is_tls: bool,
     /// Certificates to trust beside the usual ones, in PEM, if there is such a file.
     pub ca_file: Option<PathBuf>,
+    /// The user of the access list; without one, the default user.
+    pub username: Option<String>,
+    /// The password, if there is one.
+    pub password: Option<String>,
+    /// The number of the database. A cluster has only 0, whatever this says.
+    pub database: u32,
     /// What connections call themselves in `CLIENT LIST`; without blanks.
     pub client_name: String,
+}
+
+impl RedisSettings {
+    /// Whether what the settings name can be used, before anything is connected to.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    pub fn check(&self) -> Result<(), String> {
+        if self.hosts.is_empty() {
+            return Err("no Redis is named".to_owned());
+        }
+        match self.is_tls {
+            true => tls::trust(self.ca_file.as_deref()).map(drop),
+            false => Ok(()),
+        }
+    }
 }
 
 /// One place where Redis listens.
@@ -33,107 +59,19 @@ impl fmt::Display for Host {
     }
 }
 
-/// Where Redis is, and who we are there. Its password is not shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Address {
-    /// At least one; more are the first nodes of a cluster to be asked for all others.
-    pub hosts: Vec<Host>,
-    /// The connection is encrypted.
-    pub is_tls: bool,
-    /// The user of the access list; without one, the default user.
-    pub username: Option<String>,
-    /// The password, if there is one.
-    pub password: Option<String>,
-    /// The number of the database.
-    pub database: u32,
-}
-
-/// Where Redis listens if nobody says otherwise.
-const PORT: u16 = 6379;
-
-impl Address {
-    /// Reads `redis://[[user]:password@]host[:port][,host[:port]]…[/database]`; `rediss` is the same with TLS.
-    ///
-    /// Bytes of user and password may be written as `%20`. Without a database it is 0.
-    ///
-    /// # Errors
-    /// A sentence that does not repeat the password.
-    pub fn parse(url: &str) -> Result<Self, String> {
-        let (scheme, rest) = url.split_once("://").ok_or("a Redis URL begins with redis:// or rediss://")?;
-        let is_tls = match scheme {
-            "redis" => false,
-            "rediss" => true,
-            _ => return Err("a Redis URL begins with redis:// or rediss://".to_owned()),
-        };
-        // A password may have any of the signs that divide the rest.
-        let (credentials, rest) = match rest.rsplit_once('@') {
-            Some((credentials, rest)) => (Some(credentials), rest),
-            None => (None, rest),
-        };
-        let (username, password) = match credentials.map(|text| text.split_once(':').unwrap_or(("", text))) {
-            Some((username, password)) => (Some(decoded(username)?), Some(decoded(password)?)),
-            None => (None, None),
-        };
-        let (hosts, database) = rest.split_once('/').unwrap_or((rest, ""));
-        let database = match database.split('?').next().unwrap_or_default() {
-            "" => 0,
-            digits => digits.parse().map_err(|_| "the database of a Redis URL is a number".to_owned())?,
-        };
-        let hosts = hosts.split(',').map(host).collect::<Result<Vec<_>, _>>()?;
-        let is_said = |text: &String| !text.is_empty();
-        Ok(Self {
-            hosts,
-            is_tls,
-            username: username.filter(is_said),
-            password: password.filter(is_said),
-            database,
-        })
-    }
-}
-
-fn host(text: &str) -> Result<Host, String> {
-    let (name, port) = match text.strip_prefix('[') {
-        Some(rest) => {
-            let (name, rest) = rest.split_once(']').ok_or("an address lacks its closing bracket")?;
-            (name, rest.strip_prefix(':'))
-        }
-        None => text.split_once(':').map_or((text, None), |(name, port)| (name, Some(port))),
-    };
-    let port = port.map_or(Ok(PORT), str::parse).map_err(|_| format!("the port of {name} is no port"))?;
-    if name.is_empty() {
-        return Err("a Redis URL names a host".to_owned());
-    }
-    Ok(Host { name: name.to_owned(), port })
-}
-
-/// Undoes `%20` and its like.
-fn decoded(text: &str) -> Result<String, String> {
-    let wrong = || "a Redis URL has a broken % in its user or password".to_owned();
-    let mut parts = text.split('%');
-    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
-    for part in parts {
-        let (digits, rest) = part.split_at_checked(2).ok_or_else(wrong)?;
-        let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-        bytes.push(u8::from_str_radix(digits, 16).ok().filter(|_| is_hex).ok_or_else(wrong)?);
-        bytes.extend_from_slice(rest.as_bytes());
-    }
-    String::from_utf8(bytes).map_err(|_| wrong())
-}
-
-impl fmt::Debug for Address {
+impl fmt::Debug for RedisSettings {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, formatter)
-    }
-}
-
-/// The URL without who we are.
-impl fmt::Display for Address {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(if self.is_tls { "rediss://" } else { "redis://" })?;
-        for (place, host) in self.hosts.iter().enumerate() {
-            write!(formatter, "{}{host}", if place > 0 { "," } else { "" })?;
-        }
-        write!(formatter, "/{}", self.database)
+        let Self { hosts, is_tls, ca_file, username, password, database, client_name } = self;
+        formatter
+            .debug_struct("RedisSettings")
+            .field("hosts", hosts)
+            .field("is_tls", is_tls)
+            .field("ca_file", ca_file)
+            .field("username", username)
+            .field("has_password", &password.is_some())
+            .field("database", database)
+            .field("client_name", client_name)
+            .finish()
     }
 }
 
@@ -142,32 +80,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_says_where_and_who() {
-        let check = |url: &str, shown: &str, username: Option<&str>, password: Option<&str>| {
-            let address = Address::parse(url).unwrap();
-            assert_eq!(address.to_string(), shown, "{url}");
-            assert_eq!(
-                (address.username.as_deref(), address.password.as_deref()),
-                (username, password),
-                "{url}"
-            );
-            assert!(!format!("{address:?}").contains("hush"), "{url}");
+    fn a_password_is_not_shown() {
+        let settings = RedisSettings {
+            hosts: vec![Host { name: "::1".to_owned(), port: 6379 }],
+            is_tls: false,
+            ca_file: None,
+            username: Some("node".to_owned()),
+            password: Some("hush".to_owned()),
+            database: 1,
+            client_name: "realtime".to_owned(),
         };
-        check("redis://redis", "redis://redis:6379/0", None, None);
-        check("rediss://u:hush@redis:1/2", "rediss://redis:1/2", Some("u"), Some("hush"));
-        check("redis://:hu@sh:/@[::1]:7/1", "redis://[::1]:7/1", None, Some("hu@sh:/"));
-        check("redis://:h%20%40%c3%bc@a,b:2,c/", "redis://a:6379,b:2,c:6379/0", None, Some("h @ü"));
-        check("redis://hush@a", "redis://a:6379/0", None, Some("hush"));
-    }
-
-    #[test]
-    fn a_broken_address_is_refused_without_showing_the_password() {
-        let urls = ["redis", "http://a", "redis://", "redis://:hush@", "redis://a:port", "redis://a:70000"];
-        for url in
-            urls.into_iter().chain(["redis://a/x", "redis://:hush%2@a", "redis://:hush%+f@a", "redis://[::1"])
-        {
-            let error = Address::parse(url).unwrap_err();
-            assert!(!error.contains("hush"), "{url}: {error}");
-        }
+        assert!(!format!("{settings:?}").contains("hush"));
+        assert_eq!(settings.hosts[0].to_string(), "[::1]:6379");
     }
 }

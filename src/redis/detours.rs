@@ -153,15 +153,29 @@ impl<C> Detours<C> {
         Ok(())
     }
 
-    /// Gives out what may be sent now, in order: of each slot that has nothing out, everything up to the first that
-    /// goes another way.
-    pub(super) fn release(&mut self, now: Instant, mut send: impl FnMut(Slot, Way, Traveller<C>)) {
+    /// A command that was out was not even sent: where it has to go is not there yet.
+    pub(super) fn postpone(&mut self, slot: Slot, way: Way, mut traveller: Traveller<C>) {
+        traveller.way = way;
+        self.lane(slot).wait(traveller);
+    }
+
+    /// Gives out what may be sent now, in order: of each slot that has nothing out and whose next way is open,
+    /// everything up to the first that goes another way.
+    pub(super) fn release(
+        &mut self,
+        now: Instant,
+        is_open: impl Fn(Slot, &Way) -> bool,
+        mut send: impl FnMut(Slot, Way, Traveller<C>),
+    ) {
         for (slot, lane) in &mut self.slots {
             let is_early = lane.refused.is_some_and(|moment| now < moment);
             if lane.out_count > 0 || is_early {
                 continue;
             }
             let Some(way) = lane.waiting.front().map(|first| first.way.clone()) else { continue };
+            if !is_open(*slot, &way) {
+                continue;
+            }
             let is_full = |lane: &Lane<C>| lane.refused.is_some() && lane.out_count > 0;
             while !is_full(lane) && lane.waiting.front().is_some_and(|next| next.way == way) {
                 let Some(mut traveller) = lane.waiting.pop_front() else { break };
@@ -173,15 +187,10 @@ impl<C> Detours<C> {
         }
     }
 
-    /// Gives up what waits for a slot.
-    pub(super) fn abandon(&mut self, slot: Slot) -> impl Iterator<Item = C> {
-        let waiting = std::mem::take(&mut self.lane(slot).waiting);
-        waiting.into_iter().map(|traveller| traveller.command)
-    }
-
-    /// How many wait.
-    pub(super) fn waiting_count(&self) -> usize {
-        self.slots.iter().map(|(_, lane)| lane.waiting.len()).sum()
+    /// Whether something waits to be asked of a host.
+    pub(super) fn is_awaited(&self, host: &Host) -> bool {
+        let asks = |traveller: &Traveller<C>| matches!(&traveller.way, Way::Asking(other) if other == host);
+        self.slots.iter().any(|(_, lane)| lane.waiting.iter().any(asks))
     }
 
     fn lane(&mut self, slot: Slot) -> &mut Lane<C> {
@@ -206,10 +215,14 @@ mod tests {
 
     fn release(detours: &mut Detours<u32>, now: Instant) -> Vec<(Way, Traveller<u32>)> {
         let mut released = Vec::new();
-        detours.release(now, |slot, way, traveller| {
-            assert_eq!(slot, SLOT);
-            released.push((way, traveller));
-        });
+        detours.release(
+            now,
+            |_, _| true,
+            |slot, way, traveller| {
+                assert_eq!(slot, SLOT);
+                released.push((way, traveller));
+            },
+        );
         released
     }
 
@@ -314,13 +327,13 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_given_up_together() {
+    fn what_finds_no_link_yet_keeps_its_place() {
+        let now = Instant::now();
         let mut detours = Detours::new();
-        let traveller = detours.admit(SLOT, 0).unwrap();
-        detours.handle_redirected(SLOT, traveller, Way::Owner).unwrap();
-        detours.admit(SLOT, 1);
-        assert_eq!(detours.waiting_count(), 2);
-        assert_eq!(detours.abandon(SLOT).collect::<Vec<_>>(), [0, 1]);
-        assert_eq!(detours.waiting_count(), 0);
+        let first = detours.admit(SLOT, 0).unwrap();
+        detours.postpone(SLOT, Way::Owner, first);
+        assert!(detours.admit(SLOT, 1).is_none());
+        detours.release(now, |_, _| false, |_, _, _| panic!("its way is not open"));
+        assert_eq!(numbers(&release(&mut detours, now)), [0, 1]);
     }
 }

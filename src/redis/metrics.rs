@@ -41,8 +41,10 @@ pub struct StoreMetrics {
     pub losses: Counter,
     /// Commands of subscription that were sent.
     pub subscriptions: Counter,
-    /// Canaries that did not come back in time.
+    /// Connections given up because canaries were answered and not heard.
     pub canary_misses: Counter,
+    /// Connections and attempts given up because nothing came.
+    pub silences: Counter,
     /// From a canary's departure until it was heard.
     pub round_trip: Histogram<Microseconds>,
     /// The last of them in microseconds (gauge).
@@ -51,25 +53,34 @@ pub struct StoreMetrics {
     pub heard_ms: Counter,
     /// Troubles by [`Trouble`].
     pub troubles: [Counter; Trouble::ALL.len()],
-    /// The trouble that there is, as its number and 1; 0 if there is none (gauge).
+    /// The latest trouble as its number and 1; 0 once a connection was made after it (gauge).
     pub trouble: Counter,
+    /// The wall clock in milliseconds when it was last met (gauge).
+    pub trouble_ms: Counter,
 }
 
+/// How long a trouble counts that was met while there is a connection: commands are refused as long as it lasts.
+const TROUBLE_LASTS_MS: u64 = 5_000;
+
 impl StoreMetrics {
-    /// The trouble that there is.
-    pub fn current_trouble(&self) -> Option<Trouble> {
+    /// The trouble that there is, by the wall clock.
+    pub fn current_trouble(&self, now_ms: u64) -> Option<Trouble> {
         let number = usize::try_from(self.trouble.get()).ok()?.checked_sub(1)?;
-        Trouble::ALL.get(number).map(|(trouble, _)| *trouble)
+        let is_over = self.is_up() && now_ms.saturating_sub(self.trouble_ms.get()) > TROUBLE_LASTS_MS;
+        Trouble::ALL.get(number).filter(|_| !is_over).map(|(trouble, _)| *trouble)
     }
 
-    /// Whether everything is heard and commands are carried out.
-    pub fn is_healthy(&self) -> bool {
-        self.groups_up.get() == self.groups.get() && self.links_up.get() == self.links.get()
+    /// Whether there are all connections that there should be, and all topics are heard.
+    pub fn is_up(&self) -> bool {
+        self.links.get() > 0
+            && self.links_up.get() == self.links.get()
+            && self.groups_up.get() == self.groups.get()
     }
 
-    pub(super) fn note_trouble(&self, trouble: Trouble) {
+    pub(super) fn note_trouble(&self, trouble: Trouble, now_ms: u64) {
         self.troubles[trouble as usize].increment();
         self.trouble.set(trouble as u64 + 1);
+        self.trouble_ms.set(now_ms);
     }
 
     pub(super) fn end_trouble(&self) {

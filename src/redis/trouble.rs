@@ -1,5 +1,8 @@
 //! What can be wrong with Redis, and what is done about it.
 
+use std::borrow::Cow;
+use std::io;
+
 use core_shards::store::StoreTrouble;
 
 /// What is wrong, as counters and logs name it.
@@ -116,6 +119,35 @@ impl Trouble {
             }
             _ => StoreTrouble::Unable,
         }
+    }
+}
+
+/// Why there is no connection, or no longer.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    pub(super) trouble: Trouble,
+    /// For the operator.
+    pub(super) sentence: Cow<'static, str>,
+}
+
+impl Failure {
+    pub(super) fn new(trouble: Trouble, sentence: impl Into<Cow<'static, str>>) -> Self {
+        Self { trouble, sentence: sentence.into() }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        let trouble = match error.kind() {
+            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => Trouble::Tls,
+            io::ErrorKind::TimedOut => Trouble::Silent,
+            _ => Trouble::Unreachable,
+        };
+        let sentence = match error.kind() {
+            io::ErrorKind::UnexpectedEof => "it closed the connection".to_owned(),
+            _ => error.to_string(),
+        };
+        Self::new(trouble, sentence)
     }
 }
 

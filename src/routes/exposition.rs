@@ -9,6 +9,7 @@ mod plugin;
 mod presence;
 mod process;
 mod recovery;
+mod redis;
 mod traffic;
 
 use core_shards::Now;
@@ -25,6 +26,7 @@ pub(super) fn text(surroundings: &Surroundings, now: Now) -> String {
     traffic::all(&mut page, surroundings);
     recovery::all(&mut page, surroundings);
     presence::all(&mut page, surroundings);
+    redis::all(&mut page, surroundings);
     access::all(&mut page, surroundings);
     cores::all(&mut page, surroundings);
     process::all(&mut page, surroundings, now);

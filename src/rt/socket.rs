@@ -91,6 +91,14 @@ impl Socket {
         usize::try_from(count).map_err(|_| io::Error::last_os_error())
     }
 
+    /// What has gone wrong with the connection, and forgets it.
+    ///
+    /// # Errors
+    /// The kernel's, if it cannot say.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        socket2::SockRef::from(&self.fd).take_error()
+    }
+
     /// Says that nothing more will be written; what was written is still delivered.
     pub fn shutdown_write(&self) {
         self.shutdown(libc::SHUT_WR);

@@ -25,6 +25,7 @@ use super::http::Http;
 /// The settings of a desk.
 pub(crate) fn settings() -> Settings {
     Settings {
+        node: None,
         surfaces: vec![Surface { path: "/engine.io/", kind: SurfaceKind::EngineIo }],
         ping_interval_ms: 25_000,
         ping_timeout_ms: 20_000,
@@ -43,7 +44,7 @@ pub(crate) fn settings() -> Settings {
 }
 
 /// The driver that `REALTIME_IO_DRIVER` names.
-fn driver() -> Driver {
+pub(crate) fn driver() -> Driver {
     let preference = match std::env::var("REALTIME_IO_DRIVER").as_deref() {
         Ok("uring") => DriverPreference::Uring,
         Ok("epoll") => DriverPreference::Epoll,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use core_shards::store::StoreTrouble;
 use protocol::redis::{Reply, Slot};
-use realtime::redis::{Address, Client, GroupId, GroupSpec, RedisSettings, Script, Sink, StoreMetrics};
+use realtime::redis::{Client, GroupId, GroupSpec, Host, RedisSettings, Script, Sink, StoreMetrics};
 use realtime::rt;
 
 use super::redis::PATIENCE;
@@ -70,15 +70,26 @@ pub(crate) fn slot(group: u16) -> Slot {
 }
 
 /// Runs `work` on a reactor with a client of three groups. The client listens to the topic `t` of each.
-pub(crate) fn listen<F: Future<Output = ()>>(url: &str, work: impl FnOnce(Rc<Listener>) -> F) {
+pub(crate) fn listen<F: Future<Output = ()>>(hosts: &[String], work: impl FnOnce(Rc<Listener>) -> F) {
     struct Fatal;
     impl rt::Guard for Fatal {
         fn handle_panic(&self, panic: Box<dyn std::any::Any + Send>) {
             std::panic::resume_unwind(panic);
         }
     }
-    let address = Address::parse(url).unwrap();
-    let settings = RedisSettings { address, ca_file: None, client_name: "listener".to_owned() };
+    let host = |address: &String| {
+        let (name, port) = address.split_once(':').unwrap();
+        Host { name: name.to_owned(), port: port.parse().unwrap() }
+    };
+    let settings = RedisSettings {
+        hosts: hosts.iter().map(host).collect(),
+        is_tls: false,
+        ca_file: None,
+        username: None,
+        password: None,
+        database: 0,
+        client_name: "listener".to_owned(),
+    };
     let driver = rt::choose_driver(rt::DriverPreference::Auto, 1).unwrap().driver;
     rt::run(driver, || async move {
         let groups = (0..3).map(|group| GroupSpec {
@@ -97,7 +108,8 @@ pub(crate) fn listen<F: Future<Output = ()>>(url: &str, work: impl FnOnce(Rc<Lis
             listener.client.watch(GroupId(group), name(group, "t").as_bytes());
         }
         let sink: Weak<dyn Sink> = Rc::downgrade(&(listener.clone() as Rc<dyn Sink>));
-        listener.client.start(sink, Rc::new(|task| rt::spawn(task, Fatal)));
+        let starter: rt::Starter = Rc::new(|task| rt::spawn(task, Fatal));
+        listener.client.start(sink, &starter);
         work(listener.clone()).await;
         listener.client.close();
     })
@@ -117,7 +129,7 @@ impl Listener {
     pub(crate) fn append(&self, group: u16) -> u64 {
         let tag = self.next_tag.replace(self.next_tag.get() + 1);
         let (number, topic) = (tag.to_string(), name(group, "t"));
-        let verb = if self.client.is_sharded() { "SPUBLISH" } else { "PUBLISH" };
+        let verb = self.client.publish_command();
         let keys = [name(group, "g"), name(group, "s"), name(group, &number)];
         let keys = keys.each_ref().map(|key| key.as_bytes());
         let arguments = [number.as_bytes(), verb.as_bytes(), topic.as_bytes()];

@@ -20,6 +20,7 @@ impl Shard {
     /// A session of `from` becomes a member; the answer carries the position from which it gets everything.
     pub(super) fn admit_member(&mut self, from: CoreId, join: Join, now: Now, out: &mut Outputs) {
         let index = self.homes.find_or_insert(&join.channel, &self.placement, now);
+        let seq = self.seq_of(&join.channel);
         let home = self.homes.table.at_mut(index);
         let is_first = !join.is_repeat && home.add_session(from, &join, &self.placement, now);
         let joined = Joined {
@@ -32,7 +33,7 @@ impl Shard {
             heard: self.tidings.heard().into(),
             epoch: home.epoch,
             offset: home.last_offset,
-            seq: self.seq,
+            seq,
             past: home.replay(&join.past),
             is_big: home.crowd.is_some(),
         };

@@ -11,7 +11,7 @@ use protocol::codes::ErrorCode;
 use protocol::http::response::Response;
 
 use super::Shard;
-use super::publish::{ON_ITS_WAY, stamp};
+use super::publish::{ON_ITS_WAY, not_taken, stamp};
 use super::rates::{Left, RateClass};
 use super::receipts::Known;
 use crate::Now;
@@ -28,7 +28,7 @@ pub(super) enum Broadcasting {
     /// Where it came in: its events.
     Arrived { ticket: Ticket, event_id: Option<Box<str>> },
     /// An event of it: the event's channels.
-    Event(PartId),
+    Event { part: PartId, fingerprint: Option<Fingerprint> },
 }
 
 impl Shard {
@@ -99,8 +99,8 @@ impl Shard {
     /// Publishes one event of a back end to its channels, unless it was published before.
     pub(super) fn spread(&mut self, part: PartId, broadcast: Broadcast, now: Now, out: &mut Outputs) {
         let part_count = NonZeroUsize::new(broadcast.channels.len());
-        let gathering =
-            part_count.and_then(|count| self.broadcasts.begin(count, Broadcasting::Event(part)).ok());
+        let event = Broadcasting::Event { part, fingerprint: self.fingerprint_of_event(&broadcast) };
+        let gathering = part_count.and_then(|count| self.broadcasts.begin(count, event).ok());
         let gathering = gathering.filter(|gathering| {
             // What could not be sent may be sent again.
             let is_new = self.is_new(&broadcast, now);
@@ -110,7 +110,7 @@ impl Shard {
             is_new
         });
         let Some(gathering) = gathering else {
-            return self.post(part.core, Mail::BroadcastDone(part.gathering, 0), out);
+            return self.post(part.core, Mail::BroadcastDone(part.gathering, Some(0)), out);
         };
         for channel in broadcast.channels {
             let publish = Publish {
@@ -118,7 +118,7 @@ impl Shard {
                 kind: Kind::Relay { event: broadcast.event.clone() },
                 user: UserId::default(),
                 sender: Sender::Broadcast(gathering),
-                client_message_id: None,
+                client_message_id: broadcast.event_id.clone(),
                 fingerprint: None,
                 body: broadcast.payload.clone(),
                 attachments: Vec::new(),
@@ -155,9 +155,14 @@ impl Shard {
     }
 
     fn is_new(&mut self, broadcast: &Broadcast, now: Now) -> bool {
-        let Some(event_id) = &broadcast.event_id else { return true };
-        let fingerprint = Fingerprint::from_bits(self.placement.fingerprint(&["broadcast", event_id]));
+        let Some(fingerprint) = self.fingerprint_of_event(broadcast) else { return true };
         !self.receipts.is_repeat(fingerprint, now.monotonic_ms(), &self.metrics)
+    }
+
+    /// Under which a back end's event is known, if it has an id.
+    fn fingerprint_of_event(&self, broadcast: &Broadcast) -> Option<Fingerprint> {
+        let event_id = broadcast.event_id.as_ref()?;
+        Some(Fingerprint::from_bits(self.placement.fingerprint(&["broadcast", event_id])))
     }
 
     /// A call has reached the home of its user.
@@ -276,6 +281,9 @@ impl Shard {
 
     /// What a call published has its place.
     pub(super) fn tell_published(&mut self, id: CallId, published: &Published, out: &mut Outputs) {
+        if published.trouble.is_some() {
+            return self.refuse_call(id, &not_taken(), out);
+        }
         let mut body = Vec::new();
         match (&published.publication, &published.receipt) {
             (Some(publication), _) => {
@@ -296,17 +304,27 @@ impl Shard {
     pub(super) fn note_broadcast(
         &mut self,
         gathering: GatheringTicket,
-        recipient_count: u32,
+        recipient_count: Option<u32>,
         out: &mut Outputs,
     ) {
         let Some((broadcasting, counts)) = self.broadcasts.add(gathering, recipient_count) else { return };
-        let count = counts.into_iter().fold(0, u32::saturating_add);
-        match broadcasting {
-            Broadcasting::Event(part) => {
+        let add = |sum: u32, count: Option<u32>| Some(sum.saturating_add(count?));
+        let count = counts.into_iter().try_fold(0, add);
+        match (broadcasting, count) {
+            (Broadcasting::Event { part, fingerprint }, count) => {
+                if let (None, Some(fingerprint)) = (count, fingerprint) {
+                    // What was not taken may be sent again: channels that have it know it.
+                    self.receipts.conclude(fingerprint, None);
+                }
                 self.post(part.core, Mail::BroadcastDone(part.gathering, count), out);
             }
-            Broadcasting::Arrived { ticket, event_id } => {
+            (Broadcasting::Arrived { ticket, event_id }, Some(count)) => {
                 self.tell_broadcast(ticket, event_id.as_deref(), u64::from(count), out);
+            }
+            (Broadcasting::Arrived { ticket, .. }, None) => {
+                let refusal = not_taken();
+                self.metrics.refusals[refusal.code as usize].increment();
+                out.answer(ticket, refused(refusal.code, refusal.message, refusal.retry_after_s));
             }
         }
     }

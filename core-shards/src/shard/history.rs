@@ -77,6 +77,11 @@ impl<T> History<T> {
         Self { ring: None, lost: Offset(0), lost_timestamp_ms: begin_unix_ms }
     }
 
+    /// The history of a channel of which nothing is kept up to `offset`, whose time was `timestamp_ms`.
+    pub(super) const fn after(offset: Offset, timestamp_ms: u64) -> Self {
+        Self { ring: None, lost: offset, lost_timestamp_ms: timestamp_ms }
+    }
+
     /// Adds the newest publication. Older ones fall out until the bounds hold; a publication that is larger than they
     /// allow falls out itself.
     pub(super) fn push(&mut self, entry: Entry<T>, now_ms: u64, bounds: &HistoryBounds) {
@@ -149,9 +154,9 @@ impl<T> History<T> {
 
     /// Everything after the publication with this id, or `None` if it is not kept.
     pub(super) fn since_message(&self, id: &str) -> Option<Entries<'_, T>> {
-        let position = self.partition_point(|entry| entry.id.as_str() < id);
-        let found = self.from(position).next()?;
-        (found.id.as_str() == id).then(|| self.from(position + 1))
+        // Ids rise only where one clock made them.
+        let position = self.iter().rposition(|entry| entry.id.as_str() == id)?;
+        Some(self.from(position + 1))
     }
 
     /// How many of the publications after `offset` fell out.

@@ -40,6 +40,8 @@ pub struct Holdings {
     pub gatherings: usize,
     /// Users' devices on other nodes with their channels, and members of channels there.
     pub elsewhere: usize,
+    /// Publications that the store which nodes share has not confirmed, and letters that wait for it.
+    pub store_waits: usize,
     /// Deadlines, those that mean nothing any more included.
     pub deadlines: usize,
 }
@@ -65,6 +67,7 @@ impl Shard {
             joins: self.burden.joins,
             followers: self.followers.count(),
             access: self.access.count(),
+            store_waits: self.feeds.waiting_count() + self.feeds.letter_count(),
             gatherings: self.surveys.count() + self.broadcasts.count(),
             elsewhere: self.elsewhere.remote_count()
                 + self.elsewhere.venue_count()

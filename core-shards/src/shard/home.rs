@@ -8,6 +8,7 @@ use protocol::chat::event;
 use protocol::chat::status::Status;
 
 use super::crowd::Crowd;
+use super::feed::Tie;
 use super::history::History;
 use super::members::{Member, Members};
 use super::queries::Poller;
@@ -59,6 +60,8 @@ pub(super) struct Home {
     pub(super) looked_at_ms: u64,
     /// Its number among the channels that became deserted; 0 while somebody is here.
     pub(super) deserted_number: u64,
+    /// There if nodes share the channel.
+    pub(super) tie: Option<Box<Tie>>,
 }
 
 impl Named for Home {
@@ -86,6 +89,7 @@ impl Home {
             pollers: Vec::new(),
             looked_at_ms: u64::MAX,
             deserted_number: 0,
+            tie: None,
         }
     }
 
@@ -251,11 +255,13 @@ impl Home {
     /// Whether nobody is here, on this node: then only what was remembers the channel.
     pub(super) fn is_deserted(&self) -> bool {
         // Members without a session here are on other nodes, and known for themselves.
-        self.watchers.is_empty() && self.pollers.is_empty()
+        let is_pinned = self.tie.as_ref().is_some_and(|tie| tie.is_pinned());
+        self.watchers.is_empty() && self.pollers.is_empty() && !is_pinned
     }
 
     pub(super) fn is_forgettable(&self) -> bool {
-        self.is_deserted() && self.history.is_empty() && self.seen.is_empty()
+        // What the store tells of lingers: whoever was here is often back at once.
+        self.is_deserted() && self.history.is_empty() && self.seen.is_empty() && !self.is_open()
     }
 
     /// When something of the channel ends or is due.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::elsewhere::Distant;
+use super::feed::Tie;
 use super::home::Home;
 use super::table::Table;
 use super::{Deadline, Shard};
@@ -11,6 +12,7 @@ use crate::ids::{ChannelName, Epoch, Place};
 use crate::limits::DESERTED_VOID_MAX;
 use crate::outputs::Outputs;
 use crate::placement::Placement;
+use crate::store::StoreRequest;
 
 /// All channels ordered on a core.
 #[derive(Debug)]
@@ -75,6 +77,25 @@ impl Homes {
         self.deserted.push_back((self.deserted_number, self.table.place(index)));
     }
 
+    /// How often a channel became deserted so far.
+    pub(super) fn deserted_number(&self) -> u64 {
+        self.deserted_number
+    }
+
+    /// How many channels nobody is in.
+    pub(super) fn deserted_count(&self) -> usize {
+        self.deserted_count
+    }
+
+    /// Takes out the channel that is deserted for the longest time, if it was by the time when that was counted.
+    pub(super) fn pop_deserted_until(&mut self, number: u64) -> Option<u32> {
+        if self.deserted.front().is_some_and(|(first, _)| *first <= number) {
+            self.pop_deserted()
+        } else {
+            None
+        }
+    }
+
     /// Takes out the channel that is deserted for the longest time.
     fn pop_deserted(&mut self) -> Option<u32> {
         while let Some((number, place)) = self.deserted.pop_front() {
@@ -95,6 +116,7 @@ impl Homes {
         for member in self.distant.members(channel, placement) {
             home.add_member(member.clone(), placement);
         }
+        home.tie = placement.partition_of(channel).map(Tie::new).map(Box::new);
         self.table.insert(home, placement)
     }
 }
@@ -160,9 +182,12 @@ impl Shard {
         self.look_at_home(place.index);
     }
 
-    fn forget_home(&mut self, index: u32) {
+    pub(super) fn forget_home(&mut self, index: u32) {
         self.homes.wake(index);
         if let Some(home) = self.homes.table.remove(index, &self.placement) {
+            if home.is_open() {
+                self.store_requests.push(StoreRequest::Close(home.channel.clone()));
+            }
             self.homes.history_bytes -= home.history.bytes();
             self.homes.former_count -= home.former_count;
             self.metrics.history_entries.take(home.history.iter().len() as u64);

@@ -9,12 +9,13 @@ use protocol::chat::dialect::Spelling;
 use protocol::chat::event::Kind;
 
 use super::Shard;
+use super::feed::published_of;
 use super::history::{Entry, HistoryBounds};
 use super::home::Home;
 use super::journal::Target;
 use crate::Now;
 use crate::ids::{CoreId, Offset};
-use crate::mail::{Deliver, Mail, Past, Publish, Published, Receipt, Replay, ReplayPurpose, Sender, Since};
+use crate::mail::{Deliver, Mail, Past, Publish, Receipt, Replay, ReplayPurpose, Sender, Since};
 use crate::metrics::EventClass;
 use crate::outputs::Outputs;
 use crate::publication::{Frames, Publication};
@@ -23,23 +24,16 @@ impl Shard {
     /// Gives an event its place, and sends it to every watching core. A member's is taken only while the channel is
     /// known: a back end's makes the channel, and so does one of somebody who need not join.
     pub(super) fn order(&mut self, from: CoreId, publish: Publish, now: Now, out: &mut Outputs) {
+        if self.placement.is_joined() {
+            return self.order_in_store(from, publish, now, out);
+        }
         let index = match publish.sender {
             Sender::Session(_) if !self.limits.joins_implicitly => {
                 self.homes.table.find(&publish.channel, &self.placement)
             }
             _ => Some(self.homes.find_or_insert(&publish.channel, &self.placement, now)),
         };
-        let mut published = Published {
-            channel: publish.channel.clone(),
-            kind: publish.kind.clone(),
-            sender: publish.sender,
-            client_message_id: publish.client_message_id.clone(),
-            fingerprint: publish.fingerprint,
-            receipt: None,
-            trouble: None,
-            publication: None,
-            recipient_count: 0,
-        };
+        let mut published = published_of(&publish);
         if let Some(index) = index {
             let home = self.homes.table.at(index);
             published.recipient_count = home.watchers.iter().map(|watcher| watcher.session_count).sum();
@@ -99,7 +93,7 @@ impl Shard {
         publication
     }
 
-    fn send_out(&mut self, index: u32, publication: &Arc<Publication>, out: &mut Outputs) {
+    pub(super) fn send_out(&mut self, index: u32, publication: &Arc<Publication>, out: &mut Outputs) {
         let home = self.homes.table.at(index);
         let letters: SmallVec<[(CoreId, Deliver); 4]> = home
             .watchers
@@ -152,7 +146,7 @@ impl Shard {
     }
 
     /// Puts a publication into the channel's history, within the bounds of the channel and of the core.
-    fn keep(&mut self, index: u32, receipt: Receipt, publication: Arc<Publication>, now: Now) {
+    pub(super) fn keep(&mut self, index: u32, receipt: Receipt, publication: Arc<Publication>, now: Now) {
         let history_bounds = HistoryBounds::of(&self.limits);
         let home = self.homes.table.at_mut(index);
         let (before, entries_before) = (home.history.bytes(), home.history.iter().len());
@@ -191,7 +185,10 @@ impl Home {
             Past::Asked(since) => (since, ReplayPurpose::Answer),
             Past::Missed(since) => (since, ReplayPurpose::Missed),
         };
+        // What the members here have before the store has it is in no history yet.
+        let ahead = self.tie.as_ref().map_or(0, |tie| u64::from(tie.handed_out_count));
         let found = self.publications_since(since);
+        let found = if ahead > 0 { Err(ahead) } else { found };
         let is_complete = found.is_ok();
         // Who was away gets what there is, and is told what there is not; who asked gets all or nothing.
         let rest = || match purpose {

@@ -183,7 +183,8 @@ impl Shard {
                 Sender::Session(reply) => self.acknowledge_session(reply, &published, now, out),
                 Sender::Call(call) => self.tell_published(call, &published, out),
                 Sender::Broadcast(gathering) => {
-                    self.note_broadcast(gathering, published.recipient_count, out);
+                    let is_taken = published.trouble.is_none();
+                    self.note_broadcast(gathering, is_taken.then_some(published.recipient_count), out);
                 }
             }
         }
@@ -204,9 +205,14 @@ impl Shard {
                 }
             }
             (None, kind) => {
-                let gone = Refusal::new(ErrorCode::NotJoined, NOT_JOINED).about(&published.channel);
+                let refusal = match published.trouble {
+                    Some(_) => not_taken(),
+                    None => Refusal::new(ErrorCode::NotJoined, NOT_JOINED),
+                };
+                let refusal = refusal.about(&published.channel);
                 let event = if *kind == Kind::Message { "message:send" } else { kind.event() };
-                self.refuse(reply.session, event, reply.ack, &gone, now, out);
+                self.tell_failed_by_id(reply.session, published.client_message_id.as_deref(), &refusal, out);
+                self.refuse(reply.session, event, reply.ack, &refusal, now, out);
             }
         }
     }
@@ -245,13 +251,25 @@ impl Shard {
         if !matches!(name, "message:send" | "message:new") {
             return;
         }
+        self.tell_failed_by_id(
+            id,
+            protocol::chat::request::client_message_id(argument).as_deref(),
+            refusal,
+            out,
+        );
+    }
+
+    fn tell_failed_by_id(
+        &self,
+        id: SessionId,
+        client_id: Option<&str>,
+        refusal: &Refusal,
+        out: &mut Outputs,
+    ) {
         let is_hybrid = self.sessions.get(id).is_some_and(|session| session.dialect == Some(Dialect::Hybrid));
-        if !is_hybrid {
-            return;
-        }
-        if let Some(client_id) = protocol::chat::request::client_message_id(argument) {
+        if let Some(client_id) = client_id.filter(|_| is_hybrid) {
             out.send(id, |frame| {
-                event::push_message_failed(frame, &client_id, refusal.code, refusal.message);
+                event::push_message_failed(frame, client_id, refusal.code, refusal.message);
             });
         }
     }
@@ -261,6 +279,11 @@ impl Shard {
         let seconds = u32::try_from(exceeded.retry_after_ms.div_ceil(1_000)).unwrap_or(u32::MAX);
         Refusal::new(ErrorCode::RateLimitExceeded, "too many of these events, slow down").retry_after(seconds)
     }
+}
+
+/// What somebody is told whose publication the store that nodes share did not take: nobody has it.
+pub(super) fn not_taken() -> Refusal {
+    Refusal::new(ErrorCode::ServerBusy, "this cannot be stored now, try again later").retry_after(1)
 }
 
 pub(super) fn stamp(receipt: &Receipt) -> Stamp<'_> {

@@ -18,6 +18,7 @@ use crate::mail::{Broadcast, Caller, Deed, Question as Asked};
 use crate::metrics::ShardMetrics;
 use crate::outputs::{Outputs, Ticket};
 use crate::placement::Placement;
+use crate::store::StoreEvent;
 
 pub(super) struct Trial {
     pub(super) shard: Shard,
@@ -32,8 +33,12 @@ pub(super) struct Trial {
 
 impl Trial {
     pub(super) fn new(limits: Limits) -> Self {
+        Self::placed(Placement::new(1, (1, 2)), limits)
+    }
+
+    /// A node whose placement is this, of one core.
+    pub(super) fn placed(placement: Placement, limits: Limits) -> Self {
         let now = Now { monotonic_us: 1_000_000, unix_ms: 1_772_359_201_000 };
-        let placement = Placement::new(1, (1, 2));
         let metrics = Arc::<ShardMetrics>::default();
         let shard = Shard::new(CoreId(0), placement, limits, metrics.clone(), 7, now);
         let (out, inboxes) = (Outputs::default(), BTreeMap::new());
@@ -207,6 +212,12 @@ impl Trial {
     pub(super) fn pid(&self, session: SessionId) -> String {
         let origin = self.shard.sessions.get(session).expect("the session lives").origin;
         self.shard.private_id(origin).as_str().to_owned()
+    }
+
+    /// The store that nodes share tells something.
+    pub(super) fn hear_store(&mut self, event: StoreEvent) -> Vec<String> {
+        self.shard.handle_store(event, self.now, &mut self.out);
+        self.heard()
     }
 
     /// What a slot was sent since the last call.

@@ -23,7 +23,7 @@ pub use membership::{
     Joined, Left, Missed, Recovered, push_join_denied, push_joined, push_left, push_member, push_user_joined,
     push_user_left,
 };
-pub use packet::{push_packet, push_plain_ack};
+pub use packet::{push_packet, push_plain_ack, splice_cursor};
 pub use presence::{PresenceNote, push_presence, push_presence_bulk, push_presences_ack};
 pub use publication::{
     Kind, push_message_ack, push_message_body, push_message_sent, push_object, push_publication,

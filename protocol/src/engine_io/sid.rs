@@ -6,20 +6,55 @@ use base64::engine::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use subtle::ConstantTimeEq;
 
-/// Characters of a session id as text.
+/// Characters of a session id as text, of a node that shares its sessions with nobody.
 pub const TEXT_BYTES: usize = 30;
+
+/// Characters of a session id as text, if it names its node.
+pub const NAMED_TEXT_BYTES: usize = TEXT_BYTES + NodeName::BYTES;
 
 const CORE_BYTES: usize = 2;
 const SLOT_BYTES: usize = 4;
 const SECRET_BYTES: usize = 16;
 const BYTES: usize = CORE_BYTES + SLOT_BYTES + SECRET_BYTES;
 
+/// What nodes call each other: eight letters and digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct NodeName([u8; Self::BYTES]);
+
+impl NodeName {
+    /// Characters of a name.
+    pub const BYTES: usize = 8;
+
+    /// Reads a name: capital letters and digits of ASCII, nothing else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let letters: [u8; Self::BYTES] = text.as_bytes().try_into().ok()?;
+        let is_fit = |letter: &u8| letter.is_ascii_uppercase() || letter.is_ascii_digit();
+        letters.iter().all(is_fit).then_some(Self(letters))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for NodeName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
 /// An Engine.IO session id: a place, so that no table is needed to find the session, and a secret.
 ///
-/// As text it is the 22 bytes (core, slot, secret; big endian) in base64url without padding: 30 characters.
+/// As text it is the 22 bytes (core, slot, secret; big endian) in base64url without padding, 30 characters, and behind
+/// them the name of the node, if it has one: `AAMBAgMEMDEyMzQ1Njc4OWFiY2RlZg0A1B2C3D`.
 /// Comparing two ids takes the same time wherever they differ.
 #[derive(Clone, Copy)]
 pub struct Sid {
+    /// The node that the session is on, if nodes know each other.
+    pub node: Option<NodeName>,
     /// The core that owns the session.
     pub core: u16,
     /// The session's slot on that core.
@@ -30,35 +65,30 @@ pub struct Sid {
 
 impl Sid {
     /// The id as text.
-    ///
-    /// # Panics
-    /// Never: 22 bytes are 30 characters of base64.
     #[must_use]
-    pub fn encode(&self) -> [u8; TEXT_BYTES] {
-        let mut text = [0; TEXT_BYTES];
-        URL_SAFE_NO_PAD
-            .encode_slice(self.to_bytes(), &mut text)
-            .expect("22 bytes are 30 characters of base64");
+    pub fn to_text(&self) -> String {
+        let mut text = String::with_capacity(NAMED_TEXT_BYTES);
+        URL_SAFE_NO_PAD.encode_string(self.to_bytes(), &mut text);
+        if let Some(node) = &self.node {
+            text.push_str(node.as_str());
+        }
         text
     }
 
-    /// The id as text, owned.
-    #[must_use]
-    pub fn to_text(&self) -> String {
-        self.encode().map(char::from).iter().collect()
-    }
-
-    /// Reads an id; `None` for anything that [`Sid::encode`] does not write.
+    /// Reads an id; `None` for anything that [`Sid::to_text`] does not write.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        if text.len() != TEXT_BYTES {
-            return None;
-        }
+        let (place, name) = text.split_at_checked(TEXT_BYTES)?;
+        let node = match name {
+            "" => None,
+            name => Some(NodeName::parse(name)?),
+        };
         let mut bytes = [0; BYTES];
-        let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
+        let length = URL_SAFE_NO_PAD.decode_slice(place, &mut bytes).ok()?;
         let (core, rest) = bytes.split_first_chunk::<CORE_BYTES>()?;
         let (slot, secret) = rest.split_first_chunk::<SLOT_BYTES>()?;
         let sid = Self {
+            node,
             core: u16::from_be_bytes(*core),
             slot: u32::from_be_bytes(*slot),
             secret: secret.try_into().ok()?,
@@ -77,7 +107,8 @@ impl Sid {
 
 impl PartialEq for Sid {
     fn eq(&self, other: &Self) -> bool {
-        self.to_bytes().ct_eq(&other.to_bytes()).into()
+        // The name is no secret.
+        self.node == other.node && self.to_bytes().ct_eq(&other.to_bytes()).into()
     }
 }
 
@@ -86,7 +117,10 @@ impl Eq for Sid {}
 /// The place only: what gets into a log must not let its reader take over the session.
 impl fmt::Debug for Sid {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Sid({}:{})", self.core, self.slot)
+        match &self.node {
+            Some(node) => write!(formatter, "Sid({node:?}:{}:{})", self.core, self.slot),
+            None => write!(formatter, "Sid({}:{})", self.core, self.slot),
+        }
     }
 }
 
@@ -94,16 +128,24 @@ impl fmt::Debug for Sid {
 mod tests {
     use super::*;
 
-    const SID: Sid = Sid { core: 3, slot: 0x0102_0304, secret: *b"0123456789abcdef" };
+    const SID: Sid = Sid { node: None, core: 3, slot: 0x0102_0304, secret: *b"0123456789abcdef" };
 
     #[test]
     fn an_id_is_read_back() {
-        for sid in
-            [SID, Sid { core: 0, slot: 0, secret: [0; 16] }, Sid { core: !0, slot: !0, secret: [!0; 16] }]
-        {
+        let node = NodeName::parse("0A1B2C3D");
+        for sid in [
+            SID,
+            Sid { node: None, core: 0, slot: 0, secret: [0; 16] },
+            Sid { node: None, core: !0, slot: !0, secret: [!0; 16] },
+        ] {
             let text = sid.to_text();
             assert_eq!(text.len(), TEXT_BYTES);
             assert_eq!(Sid::parse(&text), Some(sid));
+            let named = Sid { node, ..sid };
+            assert_eq!(named.to_text(), text + "0A1B2C3D");
+            assert_eq!(named.to_text().len(), NAMED_TEXT_BYTES);
+            assert_eq!(Sid::parse(&named.to_text()), Some(named));
+            assert_ne!(named, sid);
         }
     }
 
@@ -121,6 +163,9 @@ mod tests {
         let loose_bits = format!("{rest}{}", char::from(last + 1));
         let texts =
             ["", "lv_VI97HAXpY6yYWAAAC", &text[1..], &format!("{text}A"), &format!("{rest}="), &loose_bits];
+        for name in ["0A1B2C3", "0A1B2C3DE", "0a1b2c3d", "0A1B-C3D", "0A1B2Cä"] {
+            assert_eq!(Sid::parse(&format!("{text}{name}")), None, "{name}");
+        }
         for text in texts {
             assert_eq!(Sid::parse(text), None, "{text}");
         }
@@ -131,5 +176,7 @@ mod tests {
     #[test]
     fn logs_do_not_show_the_secret() {
         assert_eq!(format!("{SID:?}"), "Sid(3:16909060)");
+        let named = Sid { node: NodeName::parse("0A1B2C3D"), ..SID };
+        assert_eq!(format!("{named:?}"), "Sid(0A1B2C3D:3:16909060)");
     }
 }

@@ -4,17 +4,24 @@
 ///
 /// `["GET", "a"]` becomes `*2\r\n$3\r\nGET\r\n$1\r\na\r\n`.
 pub fn push_command(out: &mut Vec<u8>, parts: &[&[u8]]) {
-    let bytes: usize = parts.iter().map(|part| part.len() + LENGTH_BYTES).sum();
-    out.reserve(LENGTH_BYTES + bytes);
-    push_length(out, b'*', parts.len());
-    for part in parts {
-        push_length(out, b'$', part.len());
-        out.extend_from_slice(part);
-        out.extend_from_slice(b"\r\n");
-    }
+    begin_command(out, parts.len());
+    parts.iter().for_each(|part| push_part(out, part));
 }
 
-/// What a part costs beside its bytes, at most as a rule: a letter, the length, two ends of a line.
+/// Begins a command of so many parts, each to be appended with [`push_part`].
+pub fn begin_command(out: &mut Vec<u8>, part_count: usize) {
+    push_length(out, b'*', part_count);
+}
+
+/// Appends one part of a command that was begun.
+pub fn push_part(out: &mut Vec<u8>, part: &[u8]) {
+    out.reserve(part.len() + LENGTH_BYTES);
+    push_length(out, b'$', part.len());
+    out.extend_from_slice(part);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// What a part costs beside its bytes as a rule: a letter, the length, two ends of a line.
 const LENGTH_BYTES: usize = 12;
 
 fn push_length(out: &mut Vec<u8>, letter: u8, length: usize) {

@@ -145,6 +145,7 @@ impl<A: Application> State<A> {
     /// Closes every session and answers every request, for a node that goes down.
     pub(in crate::engine) fn end_all(&mut self, now: Now) {
         self.abandon_all(now);
+        self.end_forwards();
         for slot in self.links.slots_in_use() {
             let id = self.links.id_at(slot);
             self.end(id, CloseReason::ShuttingDown, now);

@@ -15,10 +15,10 @@ use crate::rt::Socket;
 impl<A: Application> State<A> {
     /// Opens a session that polls. The caller has checked the capacity.
     pub(in crate::engine) fn open_polling(&mut self, secret: [u8; 16], opening: Opening, now: Now) -> Sid {
-        let placeholder = Sid { core: self.core.0, slot: 0, secret };
+        let placeholder = Sid { node: self.node(), core: self.core.0, slot: 0, secret };
         let polling = Transport::Polling(Box::new(Polling::new(placeholder, None)));
         let id = self.links.insert(polling, surface_number(opening.surface), now.monotonic_ms());
-        let sid = Sid { core: self.core.0, slot: id.slot, secret };
+        let sid = Sid { slot: id.slot, ..placeholder };
         if let Some(Transport::Polling(polling)) = self.links.get_mut(id).map(|link| &mut link.transport) {
             polling.sid = sid;
         }

@@ -20,6 +20,11 @@ use crate::rt::Socket;
 impl<A: Application> State<A> {
     /// Finds the session of a request. One of another surface is none.
     pub(in crate::engine) fn find(&mut self, sid: &Sid, surface: u8, now: Now) -> Found {
+        if sid.node != self.node() {
+            // Without a name of its own a node knows no others.
+            let knows_others = sid.node.is_some() && self.node().is_some();
+            return if knows_others { Found::Foreign } else { Found::Unknown };
+        }
         let id = if sid.core == self.core.0 {
             match self.links.at_mut(sid.slot).map(|link| &link.transport) {
                 Some(Transport::Moved(core)) => return Found::Elsewhere(*core),

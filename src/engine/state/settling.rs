@@ -15,6 +15,7 @@ impl<A: Application> State<A> {
         loop {
             self.collect_frames();
             self.post_app_mail();
+            self.deal_out_forwarded();
             for (ticket, response) in self.out.take_answers() {
                 self.answers.answer(ticket, response);
             }

@@ -71,6 +71,16 @@ fn comings_and_goings(page: &mut Page, surroundings: &Surroundings) {
         "Sessions handed to their user's home core.",
         sum(|engine| &engine.moved),
     );
+    page.counter(
+        "realtime_forwarded_requests_total",
+        "Polling requests that another node was asked to answer.",
+        sum(|engine| &engine.forwarded),
+    );
+    page.counter(
+        "realtime_served_requests_total",
+        "Polling requests that were answered for other nodes.",
+        sum(|engine| &engine.served),
+    );
     let closed = |reason: CloseReason| surroundings.sum_engines(|engine| &engine.closed[reason as usize]);
     page.by(
         "reason",

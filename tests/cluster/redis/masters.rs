@@ -67,6 +67,11 @@ impl RedisCluster {
         self.nodes[0].url() + &others.collect::<String>()
     }
 
+    /// `127.0.0.1:<port>` of all six.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        self.nodes.iter().map(Redis::address).collect()
+    }
+
     /// The slot of a key.
     #[track_caller]
     pub(crate) fn slot(&self, key: &str) -> u16 {

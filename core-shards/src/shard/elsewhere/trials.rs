@@ -21,7 +21,9 @@ use crate::metrics::ShardMetrics;
 use crate::outputs::{Outputs, Ticket};
 use crate::placement::Placement;
 use crate::shard::{Ending, Event, Identity, Newcomer, Shard};
-use crate::store::{Head, Opened, Refused, StoreEvent, StoreRequest, StoreTrouble, Topic, Unanswered};
+use crate::store::{
+    CaughtUp, Head, Opened, Refused, StoreEvent, StoreRequest, StoreTrouble, Topic, Unanswered,
+};
 use crate::{Epoch, Now, Offset, Partition};
 
 const PARTITIONS: u16 = 2;
@@ -204,9 +206,21 @@ impl Nodes {
                     epoch,
                     offset: Offset(0),
                     timestamp_ms: 0,
+                    last_number: 0,
                     tail: Vec::new(),
                 };
                 self.tell(node, core, StoreEvent::Opened(Box::new(opened)));
+            }
+            StoreRequest::CatchUp(catch_up) if !is_cut => {
+                let caught_up = CaughtUp {
+                    partition: catch_up.partition,
+                    ticket: catch_up.ticket,
+                    head: Head { epoch: Epoch::from_random(1), number: 0 },
+                    users: Some(Vec::new()),
+                    channels: Vec::new(),
+                    appended: 0,
+                };
+                self.tell(node, core, StoreEvent::CaughtUp(Box::new(caught_up)));
             }
             _ => {}
         }

@@ -5,7 +5,7 @@ use super::Frame;
 use crate::chat::dialect::Spelling;
 use crate::chat::{room, time};
 use crate::json::{self, Json};
-use crate::websocket::frame::{Opcode, push_frame, push_frame_with};
+use crate::websocket::frame::{self, Opcode, push_frame, push_frame_with};
 
 /// One Socket.IO packet as one frame; `write` writes the packet from its type digit on.
 pub fn push_packet(out: &mut Frame, write: impl FnOnce(&mut Frame)) {
@@ -52,6 +52,25 @@ pub(super) fn push_broadcast(
     });
     for attachment in attachments {
         push_frame(out, Opcode::Binary, attachment);
+    }
+}
+
+/// Appends frames of [`push_publication`](super::push_publication) that were written without a cursor, each event with this
+/// one: the frames of an event are the same for everybody, its cursor is not. What is no event's frame is copied.
+pub fn splice_cursor(out: &mut Frame, frames: &[u8], cursor: &str) {
+    for (opcode, payload) in frame::frames(frames) {
+        match payload.split_last() {
+            Some((b']', event)) if opcode == Opcode::Text => {
+                push_frame_with(out, opcode, |out| {
+                    out.reserve(payload.len() + cursor.len() + 3);
+                    out.extend_from_slice(event);
+                    out.push(b',');
+                    json::push_str(out, cursor);
+                    out.push(b']');
+                });
+            }
+            _ => push_frame(out, opcode, payload),
+        }
     }
 }
 
@@ -162,4 +181,38 @@ pub(super) fn push_array<T>(
         push_item(out, item);
     }
     out.push(b']');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::dialect::{Form, Style};
+    use crate::chat::event::{Kind, Stamp, push_publication};
+
+    #[test]
+    fn a_cursor_that_is_put_in_later_stands_where_it_would_have_been_written() {
+        let kinds =
+            [Kind::Message, Kind::Reaction { is_added: true }, Kind::Read, Kind::Relay { event: "e".into() }];
+        let styles = [Style::Primary, Style::LegacyBare, Style::LegacyPrefixed, Style::Hybrid];
+        // Where headers change their length: at 126 bytes and at 64 KiB.
+        for (length, attachments) in
+            [(0, 0), (20, 2), (30, 0), (400, 1), (65_300, 0), (65_500, 0), (70_000, 1)]
+        {
+            let body = format!(r#""channelId":"a","userId":"7","content":"{}""#, "x".repeat(length));
+            let attachments = vec![b"bytes]".to_vec(); attachments];
+            for (kind, style) in kinds.iter().flat_map(|kind| styles.map(|style| (kind, style))) {
+                let body = if let Kind::Relay { .. } = kind { "[]" } else { &body };
+                let stamp = Stamp { id: "01ARYZ6S410000000000000000", offset: 7, timestamp_ms: 1 };
+                let write = |cursor| {
+                    let mut frames = Vec::new();
+                    let form = Form { style, cursor };
+                    push_publication(&mut frames, kind, form, stamp, "a", body.as_bytes(), &attachments);
+                    frames
+                };
+                let mut spliced = b"before".to_vec();
+                splice_cursor(&mut spliced, &write(None), "v0.~*");
+                assert!(spliced[6..] == write(Some("v0.~*")), "{kind:?} {style:?} {length}");
+            }
+        }
+    }
 }

@@ -1,10 +1,10 @@
 -- Appends publications of one partition in the order in which they are given, and tells every node.
 --
--- KEYS   the partition's counter, the stream of what is said to users; then for each publication its channel's state
---        and stream and, where it has one, the key of its receipt
+-- KEYS   the partition's counter, the stream of what is said to users, the progress of runs; then for each publication
+--        its channel's state and stream and, where it has one, the key of its receipt
 -- ARGV   letters for an epoch that begins here, entries of a stream, entries of the users' stream, lives of a state, of
---        a stream and of a receipt in ms, the command that publishes; then for each publication its marks, its topic, its body and, where it has a
---        receipt, its id
+--        a stream and of a receipt in ms, the command that publishes, the run, the number of its last publication in
+--        this call; then for each publication its marks, its topic, its body and, where it has a receipt, its id
 -- marks  a sum: 1 it takes an offset and is kept, 2 it has a receipt, 4 it is said to a user
 --
 -- Answers for each publication its head; for one that has a receipt already, the receipt.
@@ -13,7 +13,8 @@
 --          if it is not kept), time in ms (48 bits)
 -- receipt  the head of the publication that it was written for, and that one's id
 -- counter  partition epoch, last number
--- state    partition epoch, channel epoch, last offset, last time, when the lives of the channel's keys begin anew
+-- state    partition epoch, channel epoch, last offset, last time, when the lives of the channel's keys begin anew,
+--          number in the partition of the last publication that has an offset
 --
 -- One call of the server costs about as much as all that is computed here for a publication, so states are strings that
 -- one call reads and one writes, and lives are renewed now and then.
@@ -30,7 +31,7 @@ if counter then
 end
 
 local answers = {}
-local key, argument = 3, 8
+local key, argument = 4, 10
 while argument <= #ARGV do
   local marks, topic, body = tonumber(ARGV[argument]), ARGV[argument + 1], ARGV[argument + 2]
   local state_key, stream_key = KEYS[key], KEYS[key + 1]
@@ -38,9 +39,9 @@ while argument <= #ARGV do
   local is_kept = marks % 2 == 1
 
   local state = call('GET', state_key)
-  local of, epoch, offset, time, renewal = '', fresh, 0, 0, 0
+  local of, epoch, offset, time, renewal, kept_number = '', fresh, 0, 0, 0, 0
   if state then
-    of, epoch, offset, time, renewal = unpack('>c8c8I5I6I6', state)
+    of, epoch, offset, time, renewal, kept_number = unpack('>c8c8I5I6I6I5', state)
   end
   if of ~= part then
     epoch = fresh
@@ -66,10 +67,13 @@ while argument <= #ARGV do
     number = number + 1
     local entry = head .. body
     local is_due = now >= renewal
-    if is_due then
-      renewal = now + math.floor(stream_life / 8)
+    if is_kept then
+      kept_number = number
+      if is_due then
+        renewal = now + math.floor(stream_life / 8)
+      end
     end
-    state = pack('>c8c8I5I6I6', part, epoch, offset, time, renewal)
+    state = pack('>c8c8I5I6I6I5', part, epoch, offset, time, renewal, kept_number)
     if is_due then
       call('SET', state_key, state, 'PX', state_life)
     else
@@ -90,4 +94,5 @@ while argument <= #ARGV do
   end
 end
 call('SET', KEYS[1], pack('>c8I5', part, number))
+call('HSET', KEYS[3], ARGV[8], ARGV[9])
 return answers

@@ -1,13 +1,15 @@
 -- Tells what followed on channels of a partition. Begins the epochs that have not begun, as open.lua does.
 --
--- KEYS  the partition's counter, the stream of what is said to users; then for each channel its state and stream
+-- KEYS  the partition's counter, the stream of what is said to users, the progress of runs; then for each channel its
+--       state and stream
 -- ARGV  letters for an epoch that begins here, life of a state in ms, bytes at most of one channel and of all;
 --       the number in the partition after which users' entries are wanted ('-' if none are), entries to which their
---       stream is trimmed; then for each channel the epoch and the offset that are known
+--       stream is trimmed; the run; then for each channel the epoch, the offset and the time that are known
 --
--- Answers the counter; what was said to users, or 0 if a part of it is kept no more; how many channels were looked at,
--- which is fewer than asked for where all bytes are used up; then for each that stands elsewhere its place in the
--- request counted from 0, its state and its entries, the youngest first. Forms as in append.lua.
+-- Answers the counter; the number of the run's last publication that was carried out; what was said to users, or 0 if a
+-- part of it is kept no more; how many channels were looked at, which is fewer than asked for where all bytes are used
+-- up; then for each that stands elsewhere its place in the request counted from 0, its state and its entries from the
+-- known one on, the youngest first. Forms as in append.lua.
 local fresh, state_life = ARGV[1], ARGV[2]
 local channel_bytes_max, bytes_left = tonumber(ARGV[3]), tonumber(ARGV[4])
 local users_after, users_max = ARGV[5], tonumber(ARGV[6])
@@ -53,33 +55,35 @@ if users_after ~= '-' and tonumber(users_after) < last_number then
   bytes_left = bytes_left - bytes
 end
 
-local answers = { counter, users, 0 }
+local answers = { counter, tonumber(call('HGET', KEYS[3], ARGV[7]) or 0), users, 0 }
 local looked_at = 0
-for place = 0, (#KEYS - 2) / 2 - 1 do
+for place = 0, (#KEYS - 3) / 2 - 1 do
   if bytes_left <= 0 then
     break
   end
   looked_at = place + 1
-  local state_key = KEYS[2 * place + 3]
-  local known_epoch, known_offset = ARGV[2 * place + 7], tonumber(ARGV[2 * place + 8])
+  local state_key = KEYS[2 * place + 4]
+  local known_epoch = ARGV[3 * place + 8]
+  local known_offset, known_time = tonumber(ARGV[3 * place + 9]), tonumber(ARGV[3 * place + 10])
   local state = call('GET', state_key)
-  local of, epoch, offset, time, renewal = '', fresh, 0, 0, 0
+  local of, epoch, offset, time, renewal, kept_number = '', fresh, 0, 0, 0, 0
   if state then
-    of, epoch, offset, time, renewal = unpack('>c8c8I5I6I6', state)
+    of, epoch, offset, time, renewal, kept_number = unpack('>c8c8I5I6I6I5', state)
   end
   if of ~= part then
     epoch = fresh
-    state = pack('>c8c8I5I6I6', part, epoch, offset, time, 0)
+    state = pack('>c8c8I5I6I6I5', part, epoch, offset, time, 0, kept_number)
     call('SET', state_key, state, 'PX', state_life)
   end
-  if epoch ~= known_epoch or offset ~= known_offset then
-    local found, bytes = youngest(KEYS[2 * place + 4], channel_bytes_max, function(text)
-      local is_known = epoch == known_epoch and unpack('>I5', text, 23) <= known_offset
-      return string.sub(text, 10, 17) == epoch and not is_known
+  if epoch ~= known_epoch or offset ~= known_offset or time ~= known_time then
+    local is_continued = epoch == known_epoch and offset >= known_offset
+    local found, bytes = youngest(KEYS[2 * place + 5], channel_bytes_max, function(text)
+      local is_before = is_continued and unpack('>I5', text, 23) < known_offset
+      return string.sub(text, 10, 17) == epoch and not is_before
     end)
     bytes_left = bytes_left - bytes
     answers[#answers + 1] = { place, state, found }
   end
 end
-answers[3] = looked_at
+answers[4] = looked_at
 return answers

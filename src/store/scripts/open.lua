@@ -1,11 +1,11 @@
 -- Tells all that is kept of a channel. Begins the epochs that have not begun, so that what is told holds from now on.
 --
 -- KEYS  the partition's counter, the channel's state and stream
--- ARGV  letters for an epoch that begins here, lives of a state and of a stream in ms, entries and bytes at most
+-- ARGV  letters for an epoch that begins here, life of a state in ms, entries and bytes at most
 --
 -- Answers the counter, the state, and the youngest entries, the youngest first. Forms as in append.lua.
-local fresh, state_life, stream_life = ARGV[1], ARGV[2], ARGV[3]
-local entries_max, bytes_max = tonumber(ARGV[4]), tonumber(ARGV[5])
+local fresh, state_life = ARGV[1], ARGV[2]
+local entries_max, bytes_max = tonumber(ARGV[3]), tonumber(ARGV[4])
 local call, pack, unpack = redis.call, struct.pack, struct.unpack
 
 local counter = call('GET', KEYS[1])
@@ -15,13 +15,13 @@ if not counter then
 end
 local part = unpack('>c8', counter)
 local state = call('GET', KEYS[2])
-local of, epoch, offset, time, renewal = '', fresh, 0, 0, 0
+local of, epoch, offset, time, renewal, kept_number = '', fresh, 0, 0, 0, 0
 if state then
-  of, epoch, offset, time, renewal = unpack('>c8c8I5I6I6', state)
+  of, epoch, offset, time, renewal, kept_number = unpack('>c8c8I5I6I6I5', state)
 end
 if of ~= part then
   epoch = fresh
-  state = pack('>c8c8I5I6I6', part, epoch, offset, time, 0)
+  state = pack('>c8c8I5I6I6I5', part, epoch, offset, time, 0, kept_number)
   call('SET', KEYS[2], state, 'PX', state_life)
 else
   call('PEXPIRE', KEYS[2], state_life)

@@ -1,0 +1,215 @@
+//! What followed while the feed was not heard: asked for once it is, and handed out in the store's order together with what
+//! the feed brought meanwhile. What cannot be known any more is announced.
+
+use super::super::Shard;
+use super::{Feed, State};
+use crate::Now;
+use crate::ids::Partition;
+use crate::limits::{REPAIR_BYTES_MAX, REPAIR_PUSHES_MAX};
+use crate::mail::{GapReason, Mail, Receipt};
+use crate::outputs::Outputs;
+use crate::store::{CatchUp, CaughtUp, Known, Progress, StoreRequest, Stored};
+
+/// Beyond every number of the store: nothing was said after it.
+const NOTHING_AFTER: u64 = (1 << 40) - 1;
+
+/// A catch-up that was asked for, and what the feed brought since.
+#[derive(Debug)]
+pub(super) struct Repair {
+    ticket: u64,
+    pushes: Vec<Box<Stored>>,
+    bytes: usize,
+    /// There was too much: the catch-up is to be asked for again.
+    is_overrun: bool,
+}
+
+impl Repair {
+    /// Keeps what the feed brought until what was before it is known.
+    pub(super) fn keep(&mut self, stored: Box<Stored>) {
+        self.bytes += stored.payload.len();
+        if self.pushes.len() >= REPAIR_PUSHES_MAX || self.bytes > REPAIR_BYTES_MAX {
+            (self.pushes, self.is_overrun) = (Vec::new(), true);
+        }
+        if !self.is_overrun {
+            self.pushes.push(stored);
+        }
+    }
+}
+
+/// What a catch-up says of the store's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Memory {
+    /// This node hears of the partition for the first time.
+    First,
+    /// The store knows everything that this node knows.
+    Whole,
+    /// It has forgotten everything, or some node found out that it has forgotten something.
+    Renewed,
+    /// It has forgotten something and does not know it.
+    Cut,
+}
+
+impl Shard {
+    /// The feed is heard: asks for what it did not bring, and for the pasts of homes that have none.
+    pub(super) fn begin_repair(&mut self, partition: Partition, now: Now, out: &mut Outputs) {
+        let Some(feed) = self.feeds.find_mut(partition) else { return };
+        let was_adrift = feed.is_adrift();
+        feed.retry_at_ms = u64::MAX;
+        self.ask_what_followed(partition, Vec::new());
+        if was_adrift {
+            self.ask_for_pasts(partition);
+        }
+        let _ = (now, out);
+    }
+
+    fn ask_what_followed(&mut self, partition: Partition, pushes: Vec<Box<Stored>>) {
+        let channels = self.homes.table.iter().filter_map(|(_, home)| {
+            let tie = home.tie.as_ref().filter(|tie| tie.partition == partition && home.is_open())?;
+            Some(Known {
+                channel: home.channel.clone(),
+                epoch: home.epoch,
+                offset: home.last_offset,
+                timestamp_ms: tie.timestamp_ms,
+            })
+        });
+        let channels = channels.collect();
+        self.feeds.ticket += 1;
+        let ticket = self.feeds.ticket;
+        let feed = self.feeds.of(partition);
+        let users_after = feed.epoch.map_or(NOTHING_AFTER, |_| feed.heard);
+        let bytes = pushes.iter().map(|stored| stored.payload.len()).sum();
+        feed.state = State::Repairing(Repair { ticket, pushes, bytes, is_overrun: false });
+        let catch_up = CatchUp { partition, ticket, users_after, channels };
+        self.store_requests.push(StoreRequest::CatchUp(Box::new(catch_up)));
+        self.metrics.catch_ups.increment();
+    }
+
+    /// A catch-up came to nothing.
+    pub(super) fn give_up_repair(&mut self, partition: Partition, ticket: u64, now: Now, out: &mut Outputs) {
+        let Some(feed) = self.feeds.find_mut(partition) else { return };
+        if matches!(&feed.state, State::Repairing(repair) if repair.ticket == ticket) {
+            self.go_adrift(partition, now, out);
+            self.retry_soon(partition, now);
+        }
+    }
+
+    /// What followed is known.
+    pub(super) fn catch_up(&mut self, caught_up: CaughtUp, now: Now, out: &mut Outputs) {
+        let Some(feed) = self.feeds.find_mut(caught_up.partition) else { return };
+        let partition = caught_up.partition;
+        let State::Repairing(repair) = &mut feed.state else { return };
+        if repair.ticket != caught_up.ticket {
+            return;
+        }
+        let (pushes, is_overrun) = (std::mem::take(&mut repair.pushes), repair.is_overrun);
+        let memory = feed.memory_of(&caught_up);
+        let is_cut = memory == Memory::Cut || caught_up.channels.iter().any(|progress| self.is_cut(progress));
+        if let (true, Some(epoch)) = (is_cut && memory != Memory::Renewed, self.feeds.of(partition).epoch) {
+            self.metrics.tails_lost.increment();
+            self.store_requests.push(StoreRequest::Renounce(partition, epoch));
+            return self.ask_what_followed(partition, pushes);
+        }
+        let CaughtUp { head, appended, users, channels, .. } = caught_up;
+        if memory != Memory::Whole {
+            self.begin_epoch(partition, head.epoch, head.number, out);
+        }
+        let users = users.filter(|_| memory == Memory::Whole);
+        if users.is_none() {
+            self.announce_users_gap(partition, out);
+        }
+        let mut followed = self.progress_all(channels, now, out);
+        followed.extend(users.into_iter().flatten());
+        followed.extend(pushes.into_iter().map(|stored| *stored));
+        // The same may have come in several ways.
+        followed.sort_by_key(|stored| stored.place.number);
+        followed.dedup_by_key(|stored| stored.place.number);
+        let mut is_stale = is_overrun;
+        for stored in followed {
+            match stored.place.partition_epoch == head.epoch {
+                true => self.take_in(&stored, now, out),
+                false => is_stale = true,
+            }
+        }
+        let feed = self.feeds.of(partition);
+        feed.heard = feed.heard.max(head.number);
+        self.conclude_appends(partition, appended, now, out);
+        if is_stale {
+            return self.ask_what_followed(partition, Vec::new());
+        }
+        self.feeds.of(partition).state = State::Live;
+        self.send_appends(partition);
+    }
+
+    /// Whether the store has less of a channel than this node, or something else in its place.
+    fn is_cut(&self, progress: &Progress) -> bool {
+        let Some(index) = self.homes.table.find(&progress.channel, &self.placement) else { return false };
+        let home = self.homes.table.at(index);
+        if !home.is_open() || home.epoch != progress.epoch {
+            return false;
+        }
+        let known_ms = home.tie.as_ref().map(|tie| tie.kept_timestamp_ms);
+        let same = progress.tail.iter().find(|stored| stored.place.offset == home.last_offset);
+        let is_other = same.is_some_and(|stored| Some(stored.place.timestamp_ms) != known_ms);
+        progress.offset < home.last_offset || is_other
+    }
+
+    /// Channels of another epoch begin anew; returns what followed in the others.
+    fn progress_all(&mut self, channels: Vec<Progress>, now: Now, out: &mut Outputs) -> Vec<Stored> {
+        let mut followed = Vec::new();
+        for progress in channels {
+            let index = self.homes.table.find(&progress.channel, &self.placement);
+            let Some(index) = index.filter(|index| self.homes.table.at(*index).is_open()) else { continue };
+            let home = self.homes.table.at(index);
+            if home.epoch != progress.epoch {
+                self.take_past(index, progress.epoch, progress.offset, &progress.tail, now, out);
+                self.announce_gap(index, GapReason::Epoch, out);
+                continue;
+            }
+            let known = home.last_offset;
+            let first = progress.tail.iter().map(|stored| stored.place.offset).find(|offset| *offset > known);
+            if first.is_none() && progress.offset > known {
+                // All of it fell out.
+                let timestamp_ms = home.last_timestamp_ms;
+                self.forget_past(index, progress.epoch, progress.offset, timestamp_ms);
+                self.announce_gap(index, GapReason::Trimmed, out);
+                continue;
+            }
+            followed.extend(progress.tail.into_iter().filter(|stored| stored.place.offset > known));
+        }
+        followed
+    }
+
+    /// Appends of which the store knows that it carried them out have their end; the others are sent once more.
+    fn conclude_appends(&mut self, partition: Partition, appended: u32, now: Now, out: &mut Outputs) {
+        let feed = self.feeds.of(partition);
+        feed.appends.unsend();
+        let is_carried_out = |number: u32| appended != 0 && (appended.wrapping_sub(number) as i32) >= 0;
+        // What has a key may be sent again safely, and then its place is told.
+        let done = feed.appends.take_if(|waiting| {
+            is_carried_out(waiting.number) && !waiting.was_refused && waiting.idempotency.is_none()
+        });
+        for waiting in done {
+            let timestamp_ms = now.unix_ms;
+            let receipt = Receipt { id: waiting.id, timestamp_ms, ..Receipt::NONE };
+            self.finish(waiting, Ok(receipt), None, now, out);
+        }
+    }
+
+    /// Everybody on this node to whom something may have been said that did not come here is told so.
+    fn announce_users_gap(&mut self, partition: Partition, out: &mut Outputs) {
+        for core in 0..self.placement.core_count() {
+            self.post(crate::CoreId(core), Mail::UsersGap(partition), out);
+        }
+    }
+}
+
+impl Feed {
+    fn memory_of(&self, caught_up: &CaughtUp) -> Memory {
+        match self.epoch {
+            None => Memory::First,
+            Some(epoch) if epoch != caught_up.head.epoch => Memory::Renewed,
+            Some(_) if caught_up.head.number < self.heard => Memory::Cut,
+            Some(_) => Memory::Whole,
+        }
+    }
+}
