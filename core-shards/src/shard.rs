@@ -40,6 +40,7 @@ mod calls;
 mod channel_presence;
 mod connect;
 mod crowd;
+mod deadlines;
 mod elsewhere;
 mod expiry;
 mod feed;
@@ -93,8 +94,8 @@ use protocol::json::Json;
 use crate::Now;
 use crate::access::{AccessCache, Question, Verdict};
 use crate::cursor::RunId;
-use crate::ids::{ChannelName, CoreId, Place, SessionId};
-use crate::limits::{DEADLINES_VOID_MAX, Limits};
+use crate::ids::{ChannelName, CoreId, SessionId};
+use crate::limits::Limits;
 use crate::mail::Mail;
 use crate::metrics::ShardMetrics;
 use crate::outputs::Outputs;
@@ -103,6 +104,7 @@ use crate::publication::Publication;
 use crate::store::{StoreEvent, StoreRequest, Unanswered};
 use crate::wheel::Wheel;
 use calls::Broadcasting;
+use deadlines::Deadline;
 use elsewhere::Elsewhere;
 use feed::Feeds;
 use follow::{Followed, Survey, SurveyPart};
@@ -149,17 +151,6 @@ pub enum Ending {
     Lost,
     /// Nothing was heard of the connection for so long that it must have ended at some time before.
     TimedOut,
-}
-
-/// A deadline of the shard.
-#[derive(Clone, Copy, Debug)]
-enum Deadline {
-    /// The session's token ends, or its grace does.
-    TokenExpiry(SessionId),
-    /// Something of a user ends.
-    User(Place),
-    /// Something of a channel ends or is due.
-    Home(Place),
 }
 
 /// How much there is of what is kept for users and bounded for the core as a whole.
@@ -392,31 +383,6 @@ impl Shard {
         [self.deadlines.next_deadline_ms(), slow].into_iter().chain(joined).flatten().min()
     }
 
-    /// Arms the wheel for somebody who noted the deadline. When too many entries of the wheel mean nothing any more,
-    /// it is filled anew with those that do.
-    fn arm(&mut self, deadline_ms: u64, deadline: Deadline) {
-        self.deadlines.arm(deadline_ms, deadline);
-        let meaningful = self.sessions.live_count() + self.users.count() + self.homes.table.count();
-        if self.deadlines.entry_count() <= 2 * meaningful + DEADLINES_VOID_MAX {
-            return;
-        }
-        self.deadlines.retain(|_| false);
-        let sessions = self
-            .sessions
-            .iter()
-            .map(|(id, session)| (session.particulars.looked_at_ms(), Deadline::TokenExpiry(id)));
-        let users = self.users.iter();
-        let users = users.map(|(index, user)| (user.looked_at_ms, Deadline::User(self.users.place(index))));
-        let homes = self.homes.table.iter();
-        let homes =
-            homes.map(|(index, home)| (home.looked_at_ms, Deadline::Home(self.homes.table.place(index))));
-        for (deadline_ms, deadline) in sessions.chain(users).chain(homes) {
-            if deadline_ms < u64::MAX {
-                self.deadlines.arm(deadline_ms, deadline);
-            }
-        }
-    }
-
     fn open(&mut self, from: CoreId, letter: Mail, now: Now, out: &mut Outputs) {
         let Some(letter) = self.put_aside(from, letter, now, out) else { return };
         self.metrics.letters.increment();
@@ -512,6 +478,7 @@ fn failure_of<'a>(refusal: &'a Refusal, event: &'a str) -> Failure<'a> {
 mod tests {
     use super::trial::Trial;
     use super::*;
+    use crate::ids::Place;
     use crate::limits::{
         DETACHED_BYTES, HOME_BYTES, JOURNAL_ENTRY_BYTES, RELATION_BYTES, REMOTE_BYTES, SEEN_LIFE_MS,
         VENUE_BYTES,

@@ -84,6 +84,21 @@ fn a_node_that_was_cut_off_finds_everything_as_it_is() {
 }
 
 #[test]
+fn a_change_that_was_lost_is_known_after_the_next_round() {
+    let mut nodes = Nodes::new(2, 2, &Limits { presence_sync_ms: 3_000, ..limits() });
+    let (watcher, watched) = watched_pair(&mut nodes);
+    nodes.loss_percent = 100;
+    nodes.say(watched, "away");
+    nodes.leave(watched, "a");
+    nodes.loss_percent = 0;
+    assert_eq!(nodes.shown(0, "7").0, "online");
+    nodes.pass(3_500);
+    assert_eq!(nodes.shown(0, "7").0, "away");
+    assert_eq!(nodes.users_in(0, "a"), ["8"]);
+    assert_eq!(nodes.told(watcher, "7"), ["away"]);
+}
+
+#[test]
 fn a_store_that_forgot_everything_sends_nobody_away() {
     let mut nodes = Nodes::new(3, 1, &limits());
     let (watcher, _) = watched_pair(&mut nodes);
