@@ -255,6 +255,16 @@ pub const ACCESS_WAITERS_MAX: usize = 256;
 /// Reached: further ones end.
 pub const RECHECKS_MAX: usize = 65_536;
 
+/// Newcomers of one core whose CONNECT waits for the store, or for what their channels tell of the time when they were
+/// on another node. Reached: the next one gets a new session at once.
+pub const RESTORING_MAX: usize = 4_096;
+
+/// Records of sessions that one core asks the store to keep in one turn. Reached: the rest waits for the next step.
+pub const RECORDS_PER_TURN_MAX: usize = 512;
+
+/// How long records wait that were refused or change often, in milliseconds.
+pub const RECORDS_STEP_MS: u64 = 1_000;
+
 /// Publications of one core that the store which nodes share has not confirmed. Reached: the next is refused with
 /// `SERVER_BUSY`.
 pub const APPENDS_WAITING_MAX: usize = 65_536;

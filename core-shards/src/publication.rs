@@ -160,6 +160,14 @@ impl Publication {
         );
     }
 
+    /// As [`push_with`](Self::push_with), from the frames that were written without a cursor for everybody.
+    pub fn splice(&self, out: &mut Vec<u8>, form: FormKey, cursor: &str) {
+        match self.frames.get(form.volatile()) {
+            Some(frames) => event::splice_cursor(out, frames, cursor),
+            None => self.push_with(out, form, Some(cursor)),
+        }
+    }
+
     /// Appends the JSON object alone.
     pub fn push_object(&self, out: &mut Vec<u8>) {
         event::push_object(out, &self.kind, self.stamp(), &self.body);

@@ -92,13 +92,19 @@ impl Store {
             }
             StoreRequest::Renounce(partition, epoch) => self.memory.renounce(partition, epoch),
             StoreRequest::Signal(topic, signal) => self.signal(&topic, &signal),
-            StoreRequest::KeepSession { pid, record } => self.memory.keep_session(pid, record),
-            StoreRequest::DropSession { pid } => drop(self.memory.take_session(&pid)),
+            StoreRequest::KeepSession { pid, record, .. } => {
+                let is_own = self.lines[line].began(&pid);
+                self.memory.keep_session(pid, is_own, record);
+            }
+            StoreRequest::DropSession { pid } => {
+                let is_own = self.lines[line].began(&pid);
+                self.memory.drop_session(pid, is_own);
+            }
             StoreRequest::TakeSession { pid, ticket } => {
                 let record = self.memory.take_session(&pid);
                 self.lines[line].tell(StoreEvent::Taken { ticket, record });
             }
-            StoreRequest::NoteAbsences { user, channels } => self.memory.note_absences(user, channels),
+            StoreRequest::NoteAbsences { user, channels } => self.memory.note_absences(&user, channels),
             StoreRequest::AskAbsences { user, ticket } => {
                 let channels = self.memory.absences(&user);
                 self.lines[line].tell(StoreEvent::Absences { ticket, channels });
@@ -141,9 +147,8 @@ impl Store {
     fn open(&mut self, line: LineId, channel: ChannelName) {
         let Some(partition) = self.placement.partition_of(&channel) else { return };
         self.lines[line].watch(&channel);
-        let (epoch, offset, timestamp_ms, tail) = self.memory.past(partition, &channel);
+        let (epoch, offset, timestamp_ms, last_number, tail) = self.memory.past(partition, &channel);
         let head = self.memory.head(partition);
-        let last_number = tail.last().map_or(0, |last| last.place.number);
         let opened = Opened { channel, head, epoch, offset, timestamp_ms, last_number, tail };
         self.lines[line].tell(StoreEvent::Opened(Box::new(opened)));
     }

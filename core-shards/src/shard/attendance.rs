@@ -22,6 +22,8 @@ impl Shard {
         let index = self.homes.find_or_insert(&join.channel, &self.placement, now);
         let seq = self.seq_of(&join.channel);
         let home = self.homes.table.at_mut(index);
+        // A history that the store told may have come further than what was handed out.
+        let seq = seq.max(home.last_seq);
         let is_first = !join.is_repeat && home.add_session(from, &join, &self.placement, now);
         let joined = Joined {
             room: join.room,

@@ -1,17 +1,13 @@
 //! What is missing and nobody can tell any more: who hears of it. A gap is never silent: members are told, and sessions
 //! that are lost do not resume over it.
 
-use std::sync::Arc;
-
 use protocol::chat::event::{self, Position};
 
 use super::Shard;
 use super::rooms::Fallen;
-use crate::Now;
-use crate::ids::{Epoch, Lane, Partition};
+use crate::ids::Partition;
 use crate::mail::{Gap, GapReason};
 use crate::outputs::Outputs;
-use crate::publication::Publication;
 
 impl GapReason {
     /// As clients are told it.
@@ -51,15 +47,5 @@ impl Shard {
             event::push_sync_required(&mut frame, &room, GapReason::Trimmed.text(), None);
             out.broadcast(&frame, &user.sessions);
         }
-    }
-
-    /// What was said to a user reaches the sessions that have not joined the user's own room.
-    pub(super) fn hand_to_owner(&mut self, publication: &Arc<Publication>, now: Now, out: &mut Outputs) {
-        self.send_to_owner(publication, now, out);
-    }
-
-    /// The positions of a lane begin anew: those before it are not compared with what follows.
-    pub(super) fn begin_lane(&mut self, lane: Lane, _epoch: Epoch) {
-        self.journal.begin_lane(lane);
     }
 }

@@ -40,6 +40,8 @@ pub(super) struct Home {
     pub(super) epoch: Epoch,
     pub(super) last_offset: Offset,
     pub(super) last_timestamp_ms: u64,
+    /// The place in its lane of the last publication that the history took; 0 if there was none.
+    pub(super) last_seq: u64,
     pub(super) watchers: SmallVec<[Watcher; 1]>,
     /// The forms that are read in the channel, and by how many sessions.
     forms: SmallVec<[(FormKey, u32); 2]>,
@@ -77,6 +79,7 @@ impl Home {
             epoch,
             last_offset: Offset(0),
             last_timestamp_ms: 0,
+            last_seq: 0,
             watchers: SmallVec::new(),
             forms: SmallVec::new(),
             members: Members::default(),

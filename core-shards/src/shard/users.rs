@@ -65,11 +65,15 @@ pub(super) struct UserPast {
     /// Sessions without a connection, the oldest first.
     pub(super) detached: Vec<Detached>,
     pub(super) absences: Vec<Absence>,
+    /// The place of the last that was said in the user's own room and is in the journal no more; 0 if there is none.
+    pub(super) own_fallen: u64,
+    /// The store was not told of all absences.
+    pub(super) is_unshared: bool,
 }
 
 impl UserPast {
     fn is_empty(&self) -> bool {
-        self.detached.is_empty() && self.absences.is_empty()
+        self.detached.is_empty() && self.absences.is_empty() && self.own_fallen == 0
     }
 }
 

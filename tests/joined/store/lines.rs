@@ -35,7 +35,9 @@ impl Line {
 
     pub(super) fn ask(&mut self, request: StoreRequest) {
         let answered = answer_to(&request);
-        if self.is_up {
+        if let Some(request) = told_if_undone(&request).filter(|_| !self.is_up) {
+            self.refuse(request);
+        } else if self.is_up {
             self.unanswered.extend(answered);
             self.requests.push_back(request);
         } else if let Some(request) = answered {
@@ -81,6 +83,11 @@ impl Line {
         self.watched.remove(channel);
     }
 
+    /// Whether a session's private id says that it began on this line's node.
+    pub(super) fn began(&self, pid: &str) -> bool {
+        pid.starts_with(self.run.as_str())
+    }
+
     pub(super) fn hears_channel(&self, channel: &ChannelName, partition: Partition) -> bool {
         let is_user = channel.starts_with("user:");
         self.is_up && (self.watched.contains(channel) || is_user && self.partitions.contains(&partition))
@@ -114,13 +121,14 @@ impl Line {
             return;
         }
         self.is_up = false;
-        self.requests.clear();
+        let undone: Vec<_> = self.requests.drain(..).filter_map(|request| told_if_undone(&request)).collect();
         // What did not come by now never does.
         self.events.retain(|event| {
             matches!(event, StoreEvent::Refused(_) | StoreEvent::Up(_) | StoreEvent::Down(_))
         });
         let refused = std::mem::take(&mut self.unanswered);
         self.events.extend(self.partitions.iter().copied().map(StoreEvent::Down));
+        undone.into_iter().for_each(|request| self.refuse(request));
         let is_refused = |event: &StoreEvent, request: &Unanswered| is_answer(event, request);
         for request in refused {
             if !self.events.iter().any(|event| is_refused(event, &request)) {
@@ -141,16 +149,25 @@ fn answer_to(request: &StoreRequest) -> Option<Unanswered> {
         StoreRequest::Append(append) => Some(Unanswered::Append(append.partition, append.number)),
         StoreRequest::Open(channel) => Some(Unanswered::Open(channel.clone())),
         StoreRequest::CatchUp(catch_up) => Some(Unanswered::CatchUp(catch_up.partition, catch_up.ticket)),
-        StoreRequest::TakeSession { ticket, .. } => Some(Unanswered::TakeSession(*ticket)),
         StoreRequest::AskAbsences { ticket, .. } => Some(Unanswered::AskAbsences(*ticket)),
+        StoreRequest::TakeSession { ticket, .. } => Some(Unanswered::TakeSession(*ticket)),
         StoreRequest::Renew { .. } => Some(Unanswered::Renew),
         StoreRequest::Close(_)
         | StoreRequest::Renounce(..)
         | StoreRequest::Signal(..)
         | StoreRequest::KeepSession { .. }
-        | StoreRequest::DropSession { .. }
         | StoreRequest::NoteAbsences { .. }
-        | StoreRequest::EndAbsence { .. } => None,
+        | StoreRequest::EndAbsence { .. }
+        | StoreRequest::DropSession { .. } => None,
+    }
+}
+
+/// What has no answer but is told if it was not done.
+fn told_if_undone(request: &StoreRequest) -> Option<Unanswered> {
+    match request {
+        StoreRequest::KeepSession { ticket, .. } => Some(Unanswered::KeepSession(*ticket)),
+        StoreRequest::NoteAbsences { user, .. } => Some(Unanswered::NoteAbsences(user.clone())),
+        _ => None,
     }
 }
 
@@ -161,8 +178,8 @@ fn is_answer(event: &StoreEvent, request: &Unanswered) -> bool {
         }
         (StoreEvent::Opened(opened), Unanswered::Open(channel)) => opened.channel == *channel,
         (StoreEvent::CaughtUp(caught_up), Unanswered::CatchUp(_, ticket)) => caught_up.ticket == *ticket,
-        (StoreEvent::Taken { ticket, .. }, Unanswered::TakeSession(asked)) => ticket == asked,
-        (StoreEvent::Absences { ticket, .. }, Unanswered::AskAbsences(asked)) => ticket == asked,
+        (StoreEvent::Taken { ticket, .. }, Unanswered::TakeSession(asked))
+        | (StoreEvent::Absences { ticket, .. }, Unanswered::AskAbsences(asked)) => ticket == asked,
         (StoreEvent::Leases { .. }, Unanswered::Renew) => true,
         (StoreEvent::Refused(refused), request) => format!("{:?}", refused.request) == format!("{request:?}"),
         _ => false,

@@ -21,6 +21,8 @@ struct Channel {
     partition_epoch: Epoch,
     offset: u64,
     timestamp_ms: u64,
+    /// The number of the last publication that took an offset.
+    last_number: u64,
     tail: Vec<Kept>,
 }
 
@@ -45,8 +47,9 @@ struct Shelf {
 #[derive(Clone)]
 pub(super) struct Memory {
     shelves: BTreeMap<u16, Shelf>,
-    sessions: HashMap<Box<str>, Vec<u8>>,
-    absences: HashMap<UserId, BTreeMap<ChannelName, Vec<u8>>>,
+    /// Records by private id, those that the session's own node keeps apart from those of others.
+    sessions: HashMap<(Box<str>, bool), Vec<u8>>,
+    absences: BTreeMap<UserId, BTreeMap<ChannelName, Vec<u8>>>,
     leases: HashMap<(RunId, u32), u64>,
     random: u64,
 }
@@ -70,7 +73,7 @@ impl Memory {
         Self {
             shelves: BTreeMap::new(),
             sessions: HashMap::new(),
-            absences: HashMap::new(),
+            absences: BTreeMap::new(),
             leases: HashMap::new(),
             random: seed | 1,
         }
@@ -85,7 +88,8 @@ impl Memory {
     }
 
     pub(super) fn forget_all(&mut self) {
-        *self = Self::new(self.random);
+        (self.shelves, self.sessions, self.leases) = (BTreeMap::new(), HashMap::new(), HashMap::new());
+        self.absences.clear();
     }
 
     fn new_epoch(&mut self) -> Epoch {
@@ -116,6 +120,7 @@ impl Memory {
             partition_epoch,
             offset: 0,
             timestamp_ms: 0,
+            last_number: 0,
             tail: Vec::new(),
         });
         if channel.partition_epoch != partition_epoch {
@@ -146,6 +151,7 @@ impl Memory {
         };
         let kept = Kept { place, payload: append.payload.clone() };
         if append.is_kept {
+            channel.last_number = number;
             channel.tail.push(kept.clone());
             let surplus = channel.tail.len().saturating_sub(size_max);
             channel.tail.drain(..surplus);
@@ -174,10 +180,10 @@ impl Memory {
         &mut self,
         partition: Partition,
         name: &ChannelName,
-    ) -> (Epoch, Offset, u64, Vec<Stored>) {
+    ) -> (Epoch, Offset, u64, u64, Vec<Stored>) {
         let channel = self.channel(partition, name);
         let tail = channel.tail.iter().map(|kept| stored(name, partition, kept)).collect();
-        (channel.epoch, Offset(channel.offset), channel.timestamp_ms, tail)
+        (channel.epoch, Offset(channel.offset), channel.timestamp_ms, channel.last_number, tail)
     }
 
     pub(super) fn users_after(&mut self, partition: Partition, number: u64) -> Option<Vec<Stored>> {
@@ -190,7 +196,7 @@ impl Memory {
     }
 
     pub(super) fn progress(&mut self, partition: Partition, known: Known) -> Option<Progress> {
-        let (epoch, offset, timestamp_ms, mut tail) = self.past(partition, &known.channel);
+        let (epoch, offset, timestamp_ms, _, mut tail) = self.past(partition, &known.channel);
         if (epoch, offset, timestamp_ms) == (known.epoch, known.offset, known.timestamp_ms) {
             return None;
         }
@@ -207,29 +213,34 @@ impl Memory {
         }
     }
 
-    pub(super) fn keep_session(&mut self, pid: Box<str>, record: Vec<u8>) {
-        self.sessions.insert(pid, record);
+    pub(super) fn keep_session(&mut self, pid: Box<str>, is_own: bool, record: Vec<u8>) {
+        self.sessions.insert((pid, is_own), record);
+    }
+
+    pub(super) fn drop_session(&mut self, pid: Box<str>, is_own: bool) {
+        self.sessions.remove(&(pid, is_own));
     }
 
     pub(super) fn take_session(&mut self, pid: &str) -> Option<Vec<u8>> {
-        self.sessions.remove(pid)
+        let own = self.sessions.remove(&(pid.into(), true));
+        self.sessions.remove(&(pid.into(), false)).or(own)
     }
 
-    pub(super) fn note_absences(&mut self, user: UserId, channels: Vec<(ChannelName, Vec<u8>)>) {
-        let absences = self.absences.entry(user).or_default();
-        for (channel, absence) in channels {
-            absences.entry(channel).or_insert(absence);
+    pub(super) fn note_absences(&mut self, user: &UserId, channels: Vec<(ChannelName, Vec<u8>)>) {
+        let known = self.absences.entry(user.clone()).or_default();
+        for (channel, since) in channels {
+            known.entry(channel).or_insert(since);
         }
     }
 
-    pub(super) fn absences(&self, user: &str) -> Vec<(ChannelName, Vec<u8>)> {
-        let absences = self.absences.get(user).into_iter().flatten();
-        absences.map(|(channel, absence)| (channel.clone(), absence.clone())).collect()
+    pub(super) fn absences(&self, user: &UserId) -> Vec<(ChannelName, Vec<u8>)> {
+        let known = self.absences.get(user).into_iter().flatten();
+        known.map(|(channel, since)| (channel.clone(), since.clone())).collect()
     }
 
-    pub(super) fn end_absence(&mut self, user: &str, channel: &str) {
-        if let Some(absences) = self.absences.get_mut(user) {
-            absences.remove(channel);
+    pub(super) fn end_absence(&mut self, user: &UserId, channel: &ChannelName) {
+        if let Some(known) = self.absences.get_mut(user) {
+            known.remove(channel);
         }
     }
 

@@ -126,7 +126,9 @@ impl Shard {
         let had = had || open.is_some_and(|index| self.homes.table.at(index).had_before(&id));
         if let (Some(index), false) = (open, had) {
             self.end_typing_of(index, &publication, own.as_ref(), now, out);
-            publication.encode(self.homes.table.at(index).forms(), self.run);
+            // Each core puts its own cursor in.
+            let forms = self.homes.table.at(index).volatile_forms();
+            publication.encode(forms.into_iter(), self.run);
             self.metrics.encodes.add(publication.frames.form_count() as u64);
         }
         if own.is_some() && !had {
@@ -169,7 +171,7 @@ impl Shard {
         if let Some(owner) = publication.channel.strip_prefix("user:") {
             let core = self.placement.home_of_user(owner);
             if core == self.core {
-                count += self.send_to_owner(publication, now, out);
+                count += self.hand_to_owner(publication, now, out);
             } else {
                 self.post(core, Mail::Own(publication.clone()), out);
             }

@@ -13,6 +13,8 @@ const LAST: u32 = MASK - APPENDS_WAITING_MAX as u32;
 pub(super) struct Numbers {
     number: u32,
     seq: u64,
+    /// The number of the last that was handed out before the store had it and has not come back; 0 if there is none.
+    early: u32,
 }
 
 impl Numbers {
@@ -35,7 +37,8 @@ impl Numbers {
 
     /// The position of what came as the store's publication `stored`; `None` if something later was handed out before.
     pub(super) fn place_stored(&mut self, stored: u64) -> Option<u64> {
-        let seq = position(stored, 0);
+        // Whoever goes to another node is to be told again what of this it has had.
+        let seq = position(stored, self.early);
         let is_next = seq > self.seq;
         self.seq = self.seq.max(seq);
         is_next.then_some(seq)
@@ -44,7 +47,15 @@ impl Numbers {
     /// The position of what is handed out before the store has it.
     pub(super) fn place_provisional(&mut self, heard: u64, number: u32) -> u64 {
         self.seq = position(heard, number).max(self.seq + 1);
+        self.early = number;
         self.seq
+    }
+
+    /// An append of this number has its end.
+    pub(super) fn end(&mut self, number: u32) {
+        if self.early == number {
+            self.early = 0;
+        }
     }
 
     /// Positions begin anew.
@@ -59,16 +70,16 @@ mod tests {
 
     #[test]
     fn numbers_rise_and_leave_room_for_an_outage() {
-        let mut numbers = Numbers { number: LAST - 2, seq: 0 };
+        let mut numbers = Numbers { number: LAST - 2, ..Numbers::default() };
         assert_eq!([(); 3].map(|()| numbers.next(false)), [LAST - 1, MASK + 2, MASK + 3]);
-        let mut numbers = Numbers { number: LAST - 2, seq: 0 };
+        let mut numbers = Numbers { number: LAST - 2, ..Numbers::default() };
         let mut last = 0;
         for _ in 0..APPENDS_WAITING_MAX {
             let lower = numbers.next(true) & MASK;
             assert!(lower > last, "{lower}");
             last = lower;
         }
-        let mut numbers = Numbers { number: u32::MAX - 1, seq: 0 };
+        let mut numbers = Numbers { number: u32::MAX - 1, ..Numbers::default() };
         assert_eq!(numbers.next(false) & MASK, 1);
     }
 
@@ -79,7 +90,10 @@ mod tests {
         assert_eq!(numbers.place_provisional(7, 3), 7 << 24 | 3);
         assert_eq!(numbers.place_provisional(7, 4), 7 << 24 | 4);
         assert_eq!(numbers.place_stored(7), None);
-        assert_eq!(numbers.place_stored(8), Some(8 << 24));
-        assert_eq!((numbers.place_stored(6), numbers.seq()), (None, 8 << 24));
+        assert_eq!(numbers.place_stored(8), Some(8 << 24 | 4), "whoever has this has those, too");
+        assert_eq!((numbers.place_stored(6), numbers.seq()), (None, 8 << 24 | 4));
+        numbers.end(3);
+        numbers.end(4);
+        assert_eq!(numbers.place_stored(9), Some(9 << 24));
     }
 }

@@ -8,6 +8,7 @@ use crate::ids::{ChannelName, CoreId, MessageId, Partition};
 use crate::limits::{LETTERS_WAITING_MAX, LINGER_MS, STORE_RETRY_MS};
 use crate::mail::{GapReason, Mail, Sender};
 use crate::outputs::Outputs;
+use crate::publication::position;
 use crate::store::{Opened, StoreRequest};
 
 /// How a home stands to the store.
@@ -154,7 +155,10 @@ impl Shard {
             return;
         }
         self.take_past(index, opened.epoch, opened.offset, &opened.tail, now, out);
-        self.homes.table.at_mut(index).note_time(opened.timestamp_ms);
+        let last_number = opened.tail.last().map_or(opened.last_number, |last| last.place.number);
+        let home = self.homes.table.at_mut(index);
+        home.note_time(opened.timestamp_ms);
+        home.last_seq = position(last_number, 0);
         if was_unknown {
             self.announce_gap(index, GapReason::Epoch, out);
         }

@@ -45,6 +45,9 @@ impl Shard {
         self.homes.history_bytes -= home.history.bytes();
         self.metrics.history_entries.take(home.history.iter().len() as u64);
         let former = std::mem::replace(&mut home.history, History::after(offset, timestamp_ms));
+        if let Some(tie) = &home.tie {
+            home.last_seq = home.last_seq.max(self.feeds.seq(tie.partition));
+        }
         if let Some(tie) = home.tie.as_mut().filter(|_| home.epoch != epoch) {
             tie.former = former.iter().rev().take(FORMER_IDS_MAX).map(|entry| entry.id).collect();
         }
@@ -61,6 +64,7 @@ impl Shard {
         let home = self.homes.table.at_mut(index);
         let (epoch, last) = (home.epoch, home.last_offset);
         home.note_time(place.timestamp_ms);
+        home.last_seq = position(place.number, 0);
         let publication = publication_of(stored);
         let is_over = now.unix_ms.saturating_sub(place.timestamp_ms) >= self.limits.history_life_ms;
         let Some(publication) = publication.filter(|_| !is_over) else {

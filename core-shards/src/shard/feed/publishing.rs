@@ -150,6 +150,11 @@ impl Shard {
             published.publication = publication;
         }
         let was_handed_out = matches!(waiting.content, Content::HandedOut(_));
+        if let Some(feed) =
+            self.placement.partition_of(&published.channel).and_then(|of| self.feeds.find_mut(of))
+        {
+            feed.numbers.end(waiting.number);
+        }
         self.post(waiting.from, Mail::Published(published), out);
         let Some(home) = self.homes.table.get_mut(waiting.home) else { return };
         if let Some(tie) = &mut home.tie {
