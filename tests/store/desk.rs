@@ -191,7 +191,7 @@ impl Desk {
     }
 
     pub(crate) fn keep_session(&mut self, pid: &str, record: &[u8]) {
-        self.ask(StoreRequest::KeepSession { pid: pid.into(), record: record.to_vec() });
+        self.ask(StoreRequest::KeepSession { pid: pid.into(), record: record.to_vec(), ticket: 1 });
         // Other partitions' connections are the same one, so an answer means that all before it was done.
         self.ask(StoreRequest::Renew { generation: 0, is_last: false });
         self.expect("the leases", |event| matches!(event, StoreEvent::Leases { .. }).then_some(()));
