@@ -8,12 +8,18 @@
 mod alone;
 #[path = "cluster/balancer.rs"]
 mod balancer;
+#[path = "cluster/chaos.rs"]
+mod chaos;
 #[path = "cluster/checker.rs"]
 mod checker;
+#[path = "cluster/churn.rs"]
+mod churn;
 #[path = "cluster/client.rs"]
 mod client;
 #[path = "cluster/clocks.rs"]
 mod clocks;
+#[path = "cluster/deployed.rs"]
+mod deployed;
 #[path = "cluster/diary.rs"]
 mod diary;
 #[path = "cluster/faults_of_clusters.rs"]
@@ -40,6 +46,8 @@ mod pushes;
 mod redis;
 #[path = "cluster/site.rs"]
 mod site;
+#[path = "cluster/stock.rs"]
+mod stock;
 #[path = "cluster/together.rs"]
 mod together;
 #[path = "cluster/visitor.rs"]

@@ -9,9 +9,9 @@ readonly logs=$root/tests/.cache/run
 readonly release=${CARGO_TARGET_DIR:-$root/target}/release
 readonly fuzz_seconds=${FUZZ_SECONDS:-5}
 # No step may take longer than this: a test that hangs is a test that fails.
-readonly step_seconds_max=1500
+readonly step_seconds_max=${STEP_SECONDS_MAX:-1500}
 
-readonly steps=(tools format lint rust fuzz build clients-uring conformance-uring clients-epoll conformance-epoll comparison)
+readonly steps=(tools format lint rust fuzz build clients-uring conformance-uring clients-epoll conformance-epoll cluster comparison)
 
 describe() {
   case $1 in
@@ -22,6 +22,7 @@ describe() {
     fuzz) echo "every parser against mutated input, $fuzz_seconds s each (FUZZ_SECONDS)" ;;
     build) echo "the release binary and the conformance application" ;;
     clients-*) echo "stock clients and a browser against the binary, driver ${1#*-}" ;;
+    cluster) echo "three nodes on Redis while things break (CLUSTER_LOAD=full for the long runs)" ;;
     comparison) echo "a short comparison with other servers: nothing lost, doubled or out of order" ;;
     conformance-*) echo "the protocol suites against the conformance application, driver ${1#*-}" ;;
   esac
@@ -43,6 +44,11 @@ step_tools() {
   command -v cc >/dev/null || missing+=(build-essential)
   [[ -x ${CHROMIUM:-/usr/bin/chromium} ]] || missing+=(chromium)
   command -v node >/dev/null || missing+=(nodejs npm)
+  command -v redis-server >/dev/null || missing+=(redis-server)
+  command -v nginx >/dev/null || missing+=(nginx-light)
+  command -v ip >/dev/null || missing+=(iproute2)
+  command -v iptables >/dev/null || missing+=(iptables)
+  command -v faketime >/dev/null || missing+=(faketime)
   python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
   if [[ ${#missing[@]} -gt 0 ]]; then install_packages "${missing[@]}"; fi
   cargo --version || fail "Rust is missing: install it from https://rustup.rs"
@@ -71,6 +77,8 @@ step_format() {
 
 step_lint() {
   cargo clippy --locked --workspace --all-targets -- -D warnings
+  # A test that runs as a step of its own is no target of the line above.
+  cargo clippy --locked --package realtime --test cluster -- -D warnings
   cargo clippy --locked --manifest-path fuzz/Cargo.toml --all-targets -- -D warnings
 }
 
@@ -100,6 +108,13 @@ step_conformance() {
   local suites=(tests/socketio/conformance/*.test.mjs)
   REALTIME_BIN=$release/realtime CONFORMANCE_BIN=$release/examples/conformance \
     tests/socketio/run.sh "$1" "${suites[@]#tests/socketio/}"
+}
+
+# One test at a time: each has the machine for its nodes, its Redis and its clients.
+step_cluster() {
+  step_build
+  [[ -d tests/socketio/node_modules ]] || (cd tests/socketio && npm ci --no-audit --no-fund)
+  REALTIME_BIN=$release/realtime cargo test --locked --package realtime --test cluster -- --test-threads=1 --nocapture
 }
 
 # The peers that only need what the other tests need; those that are installed besides take part too.

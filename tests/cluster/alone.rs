@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use super::checker::judge;
 use super::site::{Load, Site};
+use super::stock::StockClients;
 
 #[test]
 fn one_node_loses_nothing_when_connections_break() {
@@ -32,4 +34,27 @@ fn one_node_that_is_killed_says_that_it_forgot() {
     judged.is_sound(&site).is_answered();
     assert!(judged.verdict.announcements > 0, "a loss was hidden");
     assert!(judged.slow_return() < Duration::from_secs(10), "{:?}", judged.slow_return());
+}
+
+#[test]
+fn stock_clients_on_one_node_lose_nothing_when_connections_break() {
+    let site = Site::start(&[""], &[]);
+    let rooms = ["one", "two"];
+    let start =
+        |prefix: &str, way: &str| StockClients::start(site.balancer.address(), prefix, 5, &rooms, &[way]);
+    let mut stock = [start("web-", "websocket"), start("poll-", "polling")];
+    for _ in 0..2 {
+        std::thread::sleep(Duration::from_millis(1_000));
+        site.balancer.cut_all();
+    }
+    std::thread::sleep(Duration::from_secs(3));
+    stock.iter_mut().for_each(StockClients::hush);
+    // One after the other: what the last of them said is heard by those before.
+    let diaries: Vec<_> = stock.into_iter().flat_map(StockClients::end).collect();
+    let verdict = judge(&diaries);
+    assert!(verdict.findings.is_empty(), "{:#?}", verdict.findings);
+    assert_eq!(verdict.announcements, 0);
+    assert!(verdict.acked > 50 && verdict.heard > 10 * verdict.acked / 2, "{verdict:?}");
+    let returns = diaries.iter().flat_map(|diary| &diary.returns);
+    assert!(returns.clone().all(|back| back.recovered) && returns.count() > 5);
 }

@@ -217,7 +217,7 @@ impl Drop for Node {
 }
 
 /// The binary under test: the one that `REALTIME_BIN` names, or else the one that was built with this test.
-fn binary() -> String {
+pub(crate) fn binary() -> String {
     std::env::var("REALTIME_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_realtime").to_owned())
 }
 

@@ -1,6 +1,7 @@
 //! The whole set-up: nodes on one Redis, a balancer before them, and a crowd of clients that talk all the time. What is
 //! judged at the end of each test is what every one of them heard.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::balancer::Balancer;
@@ -98,21 +99,7 @@ impl Site {
     /// Lets a crowd in through the balancer, and waits until everybody is in all channels.
     #[track_caller]
     pub(crate) fn crowd(&self, load: Load) -> Crowd {
-        let pace =
-            Duration::from_secs(1) * u32::try_from(load.clients).unwrap_or(1) / load.messages_per_second;
-        let part = |number: usize| {
-            let channel = |index: usize| {
-                let step = number * load.channels_each + index;
-                format!("room-{}", step % load.channels)
-            };
-            let name = format!("user-{number}");
-            let channels = (0..load.channels_each).map(channel).collect();
-            Part { name, address: self.balancer.address(), channels, pace: Some(pace) }
-        };
-        let clients: Vec<Client> = (0..load.clients).map(|number| Client::start(part(number))).collect();
-        let crowd = Crowd { clients };
-        crowd.wait_until_all_are_in();
-        crowd
+        Crowd::enter(self.balancer.address(), load)
     }
 
     /// Waits until every node says that it and its Redis are well.
@@ -157,6 +144,26 @@ pub(crate) struct Crowd {
 }
 
 impl Crowd {
+    /// Lets a crowd in at an address, and waits until everybody is in all channels.
+    #[track_caller]
+    pub(crate) fn enter(address: SocketAddr, load: Load) -> Self {
+        let pace =
+            Duration::from_secs(1) * u32::try_from(load.clients).unwrap_or(1) / load.messages_per_second;
+        let part = |number: usize| {
+            let channel = |index: usize| {
+                let step = number * load.channels_each + index;
+                format!("room-{}", step % load.channels)
+            };
+            let name = format!("user-{number}");
+            let channels = (0..load.channels_each).map(channel).collect();
+            Part { name, address, channels, pace: Some(pace) }
+        };
+        let clients: Vec<Client> = (0..load.clients).map(|number| Client::start(part(number))).collect();
+        let crowd = Self { clients };
+        crowd.wait_until_all_are_in();
+        crowd
+    }
+
     /// Waits until everybody is connected and in all channels.
     #[track_caller]
     pub(crate) fn wait_until_all_are_in(&self) {

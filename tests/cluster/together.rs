@@ -141,7 +141,7 @@ fn typing_receipts_and_reactions_reach_the_other_nodes() {
     bob.next("typing", |typing| typing["userId"] == "ada" && typing["isTyping"] == false);
     bob.emit("read", json!({"channelId": "room", "messageId": id}));
     ada.next("read", |read| read["userId"] == "bob" && read["messageId"] == id);
-    bob.emit("reaction", json!({"channelId": "room", "messageId": id, "emoji": "👍"}));
+    bob.emit("reaction", json!({"channelId": "room", "messageId": id, "emoji": "👍", "action": "add"}));
     ada.next("reaction", |reaction| reaction["userId"] == "bob" && reaction["messageId"] == id);
 }
 

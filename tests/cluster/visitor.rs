@@ -129,6 +129,11 @@ impl Visitor {
         self.kept.iter().filter(|(name, body)| name == event && matches(body)).count()
     }
 
+    /// Drops the events that nobody asked for.
+    pub(crate) fn forget(&mut self) {
+        self.kept.clear();
+    }
+
     /// Loses the connection. Returns the place at which the session can be taken up.
     pub(crate) fn lose(self) -> (String, String) {
         self.wire.cut();

@@ -159,10 +159,8 @@ fn write_in_time(
         if direction == Direction::FromRedis {
             bytes = filter.pass(&bytes, sky.drops_pushes);
         }
-        if sky.bytes_per_second > 0 {
-            let takes = bytes.len() as u64 * 1_000_000 / sky.bytes_per_second;
-            std::thread::sleep(Duration::from_micros(takes));
-        }
+        let takes = (bytes.len() as u64 * 1_000_000).checked_div(sky.bytes_per_second);
+        std::thread::sleep(takes.map_or(Duration::ZERO, Duration::from_micros));
         if to.write_all(&bytes).is_err() {
             return;
         }

@@ -1,0 +1,141 @@
+//! Stock clients, socket.io-client as it comes, in a process of their own: what they heard goes to the same checker.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::{Value, json};
+
+use super::diary::{Diary, Fate, Line, Return, Said, Way};
+
+/// Stock clients that talk. They end with this value.
+pub(crate) struct StockClients {
+    child: Child,
+    orders: Option<ChildStdin>,
+    words: BufReader<ChildStdout>,
+}
+
+impl StockClients {
+    /// Starts so many, each in these channels, and waits until all are in.
+    #[track_caller]
+    pub(crate) fn start(
+        address: SocketAddr,
+        prefix: &str,
+        users: usize,
+        channels: &[&str],
+        transports: &[&str],
+    ) -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/socketio");
+        let is_installed = folder.join("node_modules/socket.io-client").exists();
+        assert!(is_installed, "run `npm ci` in tests/socketio, as tests/run.sh does");
+        let plan = json!({
+            "url": format!("http://{address}"),
+            "prefix": prefix,
+            "channels": vec![channels; users],
+            "paceMs": 200,
+            "transports": transports,
+        });
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "node", "cluster_clients.mjs", &plan.to_string()]);
+        command.current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let orders = child.stdin.take();
+        let mut words = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        words.read_line(&mut line).unwrap();
+        assert_eq!(line.trim(), "ready", "the stock clients broke");
+        Self { child, orders, words }
+    }
+
+    /// Lets them say nothing new.
+    pub(crate) fn hush(&mut self) {
+        if let Some(orders) = &mut self.orders {
+            let _ = orders.write_all(b"hush\n");
+        }
+    }
+
+    /// Ends them. Returns what each of them heard.
+    #[track_caller]
+    pub(crate) fn end(mut self) -> Vec<Diary> {
+        self.orders = None;
+        let mut text = String::new();
+        self.words.read_to_string(&mut text).unwrap();
+        let clock = Clock { now: Instant::now(), now_ms: ms_since_1970() };
+        text.lines().map(|line| clock.read_diary(&serde_json::from_str(line).unwrap())).collect()
+    }
+}
+
+impl Drop for StockClients {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Turns the clients' wall clock into the test's.
+struct Clock {
+    now: Instant,
+    now_ms: u64,
+}
+
+impl Clock {
+    fn at(&self, ms: &Value) -> Instant {
+        let ago = self.now_ms.saturating_sub(ms.as_u64().unwrap_or_default());
+        self.now.checked_sub(Duration::from_millis(ago)).unwrap_or(self.now)
+    }
+
+    fn read_diary(&self, from: &Value) -> Diary {
+        let mut diary = Diary::new(&text(&from["name"]));
+        for (channel, lines) in from["pages"].as_object().into_iter().flatten() {
+            let lines = lines.as_array().into_iter().flatten();
+            let page = lines.map(|line| (self.at(&line["at"]), read_line(line))).collect();
+            diary.pages.insert(channel.clone(), page);
+        }
+        for (mark, said) in from["said"].as_object().into_iter().flatten() {
+            let fate = match (said["id"].as_str(), said["refused"].as_str()) {
+                (Some(id), _) => {
+                    Fate::Acked { id: id.to_owned(), offset: said["offset"].as_u64().unwrap_or_default() }
+                }
+                (None, Some(code)) => Fate::Refused(code.to_owned()),
+                (None, None) => Fate::Open,
+            };
+            let settled_at = said["settledAt"].as_u64().map(|_| self.at(&said["settledAt"]));
+            let said = Said { channel: text(&said["channel"]), at: self.at(&said["at"]), settled_at, fate };
+            diary.said.insert(mark.clone(), said);
+        }
+        for back in from["returns"].as_array().into_iter().flatten() {
+            let took = Duration::from_millis(back["tookMs"].as_u64().unwrap_or_default());
+            let recovered = back["recovered"] == true;
+            diary.returns.push(Return { lost_at: self.at(&back["lostAt"]), took, recovered });
+        }
+        diary.complaints = from["complaints"].as_array().into_iter().flatten().map(text).collect();
+        diary
+    }
+}
+
+fn read_line(line: &Value) -> Line {
+    let offset = line["offset"].as_u64().unwrap_or_default();
+    match line["kind"].as_str() {
+        Some("joined") => {
+            Line::Joined { epoch: text(&line["epoch"]), offset, recovered: line["recovered"].as_bool() }
+        }
+        Some("announced") => {
+            Line::Announced { epoch: text(&line["epoch"]), offset, reason: text(&line["reason"]) }
+        }
+        _ => {
+            let way = if line["way"] == "since" { Way::Since } else { Way::Event };
+            Line::Message { id: text(&line["id"]), mark: text(&line["mark"]), offset, way }
+        }
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn ms_since_1970() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,114 @@
+// Stock clients for tests of several nodes: as many users as asked for, each with its own socket.io-client, which talk
+// until they are told to stop and then print what each of them heard and said, one JSON object a line.
+//
+//     node cluster_clients.mjs '{"url", "prefix", "users", "channels": [[…] for each], "paceMs", "transports"}'
+//
+// A line "ready" is printed once everybody is in all channels. On stdin: "hush", and its end for the end.
+
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { io } from 'socket.io-client';
+
+const { url, prefix, channels, paceMs, transports } = JSON.parse(process.argv[2]);
+const retryMs = 5_000;
+
+class Chatter {
+  #socket;
+  #isSilent = false;
+  #positions = new Map(); // channel -> {epoch, offset}
+  #lostAt;
+  pages = {};
+  said = {};
+  returns = [];
+  complaints = [];
+
+  constructor(name, rooms) {
+    this.name = name;
+    this.rooms = rooms;
+    for (const room of rooms) this.pages[room] = [];
+    // Nothing but addresses is set: it reconnects, upgrades and recovers as it does for everybody.
+    this.#socket = io(url, { auth: { userId: name }, transports, forceNew: true });
+    this.ready = new Promise((resolve) => this.#socket.on('connect', () => this.#enter().then(resolve, resolve)));
+    this.#socket.on('disconnect', () => (this.#lostAt = Date.now()));
+    this.#socket.on('message', (message) => this.#note(message, 'event'));
+    this.#socket.on('sync:required', ({ channelId, epoch, offset, reason }) => {
+      this.#positions.set(channelId, { epoch, offset });
+      this.#write(channelId, { kind: 'announced', epoch, offset, reason });
+    });
+  }
+
+  async #enter() {
+    const { recovered } = this.#socket;
+    if (this.#lostAt) this.returns.push({ lostAt: this.#lostAt, tookMs: Date.now() - this.#lostAt, recovered });
+    if (recovered) return;
+    for (const room of this.rooms) {
+      const since = this.#positions.get(room);
+      const { success, data, error } = await this.#socket.emitWithAck('channel:join', { channelId: room, ...(since && { since }) });
+      if (!success) {
+        this.complaints.push(`join refused: ${JSON.stringify(error)}`);
+        continue;
+      }
+      this.#write(room, { kind: 'joined', epoch: data.epoch, offset: data.offset, recovered: data.recovered ?? null });
+      for (const message of data.messages ?? []) this.#note(message, 'since');
+      this.#positions.set(room, { epoch: data.epoch, offset: data.offset });
+    }
+  }
+
+  async talk() {
+    await sleep(Math.random() * paceMs);
+    for (let n = 0; !this.#isSilent; n += 1) {
+      this.#say(`${this.name}:${n}`, this.rooms[n % this.rooms.length]);
+      await sleep(paceMs);
+    }
+  }
+
+  async #say(mark, room) {
+    const said = (this.said[mark] = { channel: room, at: Date.now() });
+    while (!said.id && !said.refused) {
+      const sending = this.#socket.timeout(retryMs).emitWithAck('message:send', { channelId: room, content: mark, clientMessageId: mark });
+      const { success, data, error } = await sending.catch(() => ({}));
+      if (success) Object.assign(said, { id: data.id, offset: data.offset, settledAt: Date.now() });
+      // A client that comes back as another session may say something before its joins are answered.
+      else if (error && error.code !== 'NOT_JOINED') said.refused = error.code;
+    }
+  }
+
+  #note({ id, channelId, content, offset }, way) {
+    const position = this.#positions.get(channelId);
+    if (position) position.offset = Math.max(position.offset, offset);
+    this.#write(channelId, { kind: 'message', id, mark: content, offset, way });
+  }
+
+  #write(channel, line) {
+    this.pages[channel] ??= [];
+    this.pages[channel].push({ at: Date.now(), ...line });
+  }
+
+  hush() {
+    this.#isSilent = true;
+  }
+
+  get isSettled() {
+    return Object.values(this.said).every(({ id, refused }) => id || refused);
+  }
+
+  end() {
+    this.#socket.disconnect();
+    const { name, pages, said, returns, complaints } = this;
+    return JSON.stringify({ name, pages, said, returns, complaints });
+  }
+}
+
+const chatters = channels.map((rooms, n) => new Chatter(`${prefix}${n}`, rooms));
+await Promise.all(chatters.map((chatter) => chatter.ready));
+console.log('ready');
+for (const chatter of chatters) chatter.talk();
+
+const orders = createInterface({ input: process.stdin });
+orders.on('line', () => chatters.forEach((chatter) => chatter.hush()));
+orders.on('close', async () => {
+  chatters.forEach((chatter) => chatter.hush());
+  for (let round = 0; round < 300 && !chatters.every((chatter) => chatter.isSettled); round += 1) await sleep(100);
+  // All of it has to be in the pipe before the process may end.
+  process.stdout.write(`${chatters.map((chatter) => chatter.end()).join('\n')}\n`, () => process.exit(0));
+});
