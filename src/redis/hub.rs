@@ -250,7 +250,7 @@ impl Hub {
         self.metrics.links_up.add(1);
         self.metrics.end_trouble();
         self.told.set(None);
-        tracing::info!(host = %link.host(), version = ?hello.version, "redis is there");
+        tracing::info!(host = %link.host(), version = %hello.shown(), "redis is there");
         if hello.is_cluster {
             self.is_sharded.set(hello.version.0 >= 7);
             return self.handle_node_up();
