@@ -17,7 +17,7 @@ use crate::ids::{Lane, MessageId, UserId};
 use crate::mail::{GapReason, Mail, Receipt};
 use crate::metrics::EventClass;
 use crate::outputs::Outputs;
-use crate::publication::{Frames, Origin, Publication};
+use crate::publication::{Frames, Origin, Publication, stored_of};
 use crate::store::{Stored, StoredPlace};
 
 /// How a publication goes with what a home has.
@@ -52,16 +52,20 @@ impl Shard {
         let Some(feed) = self.feeds.find_mut(stored.partition) else { return };
         let partition = stored.partition;
         let is_foreign = feed.epoch != Some(stored.place.partition_epoch);
-        let has_hole = || {
+        // The number up to which nothing is missing, if something is after it.
+        let whole = || {
             let index = self.homes.table.find(&stored.channel, &self.placement)?;
             let home = self.homes.table.at(index);
-            Some(home.is_open() && home.fit(&stored.place) == Fit::Hole)
+            let has_hole = home.is_open() && home.fit(&stored.place) == Fit::Hole;
+            has_hole.then(|| stored_of(home.last_seq()))
         };
+        let hole = if feed.is_live() { whole() } else { None };
         match &mut feed.state {
             // What followed is asked for when the feed is whole again.
             State::Adrift => {}
             State::Repairing(repair) => repair.keep(*stored),
-            State::Live if is_foreign || has_hole() == Some(true) => {
+            State::Live if is_foreign || hole.is_some() => {
+                feed.whole = feed.whole.min(hole.unwrap_or(u64::MAX));
                 self.begin_repair(partition);
                 if let Some(feed) = self.feeds.find_mut(partition)
                     && let State::Repairing(repair) = &mut feed.state

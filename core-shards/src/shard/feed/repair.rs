@@ -76,7 +76,7 @@ impl Shard {
         self.feeds.ticket += 1;
         let ticket = self.feeds.ticket;
         let feed = self.feeds.of(partition);
-        let users_after = feed.epoch.map_or(NOTHING_AFTER, |_| feed.heard);
+        let users_after = feed.epoch.map_or(NOTHING_AFTER, |_| feed.heard.min(feed.whole));
         let bytes = pushes.iter().map(|stored| stored.payload.len()).sum();
         feed.state = State::Repairing(Repair { ticket, pushes, bytes, is_overrun: false });
         let catch_up = CatchUp { partition, ticket, users_after, channels };
@@ -131,7 +131,7 @@ impl Shard {
             }
         }
         let feed = self.feeds.of(partition);
-        feed.heard = feed.heard.max(head.number);
+        (feed.heard, feed.whole) = (feed.heard.max(head.number), u64::MAX);
         self.conclude_appends(partition, appended, now, out);
         if is_stale {
             return self.ask_what_followed(partition, Vec::new());
