@@ -296,8 +296,12 @@ pub const LINGER_MS: u64 = 10_000;
 /// How long the store is left alone after it refused something, in milliseconds.
 pub const STORE_RETRY_MS: u64 = 1_000;
 
-/// Publications of the former epoch of a channel, or of all rooms of users of a partition, that are recognised when another node sends them again.
-pub const FORMER_IDS_MAX: usize = 64;
+/// Publications of a partition that are recognised when they come again, because the store has forgotten them. As many as
+/// four nodes have on their way at most. Reached: the oldest is not.
+pub const LATEST_MAX: usize = 4 * APPENDS_IN_FLIGHT_MAX;
+
+/// Former epochs of a partition that are recognised when a store comes back that has forgotten the later ones.
+pub const FORMER_EPOCHS_MAX: usize = 32;
 
 /// Letters that wait in one core's mailbox, per class of mail. Reached: senders keep their letters
 /// and stop reading from their own sockets until there is room.

@@ -254,5 +254,7 @@ impl Store {
         let random = self.memory.take_random();
         self.memory = self.replica.clone();
         self.memory.set_random(random);
+        // It takes time.
+        self.now_ms += 100;
     }
 }

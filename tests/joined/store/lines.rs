@@ -135,9 +135,9 @@ impl Line {
         self.is_up = false;
         let mut undone = Vec::new();
         for request in self.requests.drain(..) {
-            undone.extend(told_if_undone(&request));
-            if let StoreRequest::Append(append) = request {
-                self.late.push_back(append);
+            match request {
+                StoreRequest::Append(append) => self.late.push_back(append),
+                other => undone.extend(told_if_undone(&other)),
             }
         }
         // What did not come by now never does.

@@ -4,7 +4,7 @@
 use super::super::Shard;
 use super::super::home::Home;
 use crate::Now;
-use crate::ids::{ChannelName, CoreId, MessageId, Partition};
+use crate::ids::{ChannelName, CoreId, Partition};
 use crate::limits::{LETTERS_WAITING_MAX, LINGER_MS, STORE_RETRY_MS};
 use crate::mail::{GapReason, Mail, Sender};
 use crate::outputs::Outputs;
@@ -37,9 +37,6 @@ pub(in crate::shard) struct Tie {
     pub(in crate::shard) kept_timestamp_ms: u64,
     /// The position in its lane of the last publication that took an offset; 0 if there was none.
     pub(in crate::shard) last_seq: u64,
-    /// The last publications of the channel's former epoch: a node that had not heard that they were appended sends
-    /// them again.
-    pub(in crate::shard) former: Vec<MessageId>,
 }
 
 impl Tie {
@@ -53,7 +50,6 @@ impl Tie {
             timestamp_ms: 0,
             kept_timestamp_ms: 0,
             last_seq: 0,
-            former: Vec::new(),
         }
     }
 
