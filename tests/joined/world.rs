@@ -447,8 +447,9 @@ impl World {
             self.store.restart();
         }
         for _ in 0..6 {
-            self.connect_lines();
             self.step += 1;
+            while self.move_something()? {}
+            self.connect_lines();
             while self.move_something()? {}
             self.pass(1_100)?;
         }
