@@ -228,6 +228,7 @@ impl Application for ChatNode {
                     node.ask(now, out);
                 });
             };
+            store.heed(core.gate());
             store.start(&core.starter(), Box::new(listener));
         }
     }
@@ -304,9 +305,8 @@ impl Application for ChatNode {
     }
 
     fn forward(&mut self, node: NodeName, forwarding: &Forwarding, now: Now, out: &mut Outputs) -> bool {
-        let Some(run) = RunId::parse(node.as_str()).filter(|_| self.parts.store.is_some()) else {
-            return false;
-        };
+        let is_away = self.parts.store.as_ref().is_none_or(|store| store.is_away());
+        let Some(run) = RunId::parse(node.as_str()).filter(|_| !is_away) else { return false };
         let mut signal = Vec::new();
         forwarding.write(&mut signal);
         for event in self.want(vec![StoreRequest::Signal(Topic::Node(run), signal)]) {
@@ -320,7 +320,7 @@ impl Application for ChatNode {
     }
 
     fn owes(&self) -> bool {
-        self.parts.store.as_ref().is_some_and(|store| store.owes())
+        self.parts.store.as_ref().is_some_and(|store| self.shard.owes() || store.owes())
     }
 
     fn body_bytes_max(&mut self, request: &HttpRequest<'_>) -> usize {

@@ -80,7 +80,7 @@ fn start_engine(
     };
     let shards: Vec<Arc<ShardMetrics>> = (0..core_count).map(|_| Arc::default()).collect();
     let doors: Vec<Arc<ChatMetrics>> = (0..core_count).map(|_| Arc::default()).collect();
-    let redis = Arc::new(RedisHealth::new(stores.clone(), config.health_check_interval_ms));
+    let redis = Arc::new(RedisHealth::new(stores.clone(), shards.clone(), config.health_check_interval_ms));
     let limits = Arc::new(limits);
     let (driver, pages) = (driver.driver, config.pages.clone());
     let config_hash = hash_of(config.shown());

@@ -98,6 +98,9 @@ pub fn spawn(task: impl Future<Output = ()> + 'static, guard: impl Guard) {
 /// Starts tasks on a core, for those who do not know how they are guarded there.
 pub type Starter = Rc<dyn Fn(Pin<Box<dyn Future<Output = ()>>>)>;
 
+/// Says what to wait for before more is taken in: `None` while there is room.
+pub type Gate = Rc<dyn Fn() -> Option<Pin<Box<dyn Future<Output = ()>>>>>;
+
 /// Waits; millisecond granularity. What the reactor's timer needs is on the heap, and not in every task that may sleep.
 pub async fn sleep(duration: Duration) {
     Box::pin(monoio::time::sleep(duration)).await;

@@ -28,7 +28,7 @@ use core_shards::{ChannelName, CoreId, Epoch, Partition, Placement, StoreEvent, 
 use protocol::redis::Slot;
 
 use crate::redis::{Client, GroupId, GroupSpec, Sink, StoreMetrics};
-use crate::rt::{LocalNotify, Starter};
+use crate::rt::{Gate, LocalNotify, Starter};
 use appends::Appends;
 use catching_up::CatchingUp;
 use channels::Standing;
@@ -54,6 +54,8 @@ pub struct Store {
     flush_wanted: LocalNotify,
     /// An answer that cannot be read was logged.
     is_puzzled: Cell<bool>,
+    /// Another number of partitions was logged.
+    is_at_odds: Cell<bool>,
 }
 
 /// What changes.
@@ -93,6 +95,8 @@ enum Question {
     AskAbsences(u64),
     /// The leases.
     Renew,
+    /// How many partitions other nodes have.
+    Partitions,
 }
 
 /// The tag of commands whose answer nobody wants.
@@ -138,7 +142,13 @@ impl Store {
             listener: OnceCell::new(),
             flush_wanted: LocalNotify::default(),
             is_puzzled: Cell::new(false),
+            is_at_odds: Cell::new(false),
         })
+    }
+
+    /// Takes in no more from the store while there is no room for it. To be called before [`start`](Self::start).
+    pub fn heed(&self, gate: Gate) {
+        self.client.heed(gate);
     }
 
     /// Connects, and tells `listener` what comes, outside of turns. To be called once, on the core's thread.
@@ -186,13 +196,15 @@ impl Store {
         answers
     }
 
-    /// Whether anything that was asked for has not been carried out yet.
+    /// Whether there is no connection that what is said now could go over.
+    pub fn is_away(&self) -> bool {
+        self.client.metrics().links_up.get() == 0
+    }
+
+    /// Whether anything is not answered yet that is to be answered.
     pub fn owes(&self) -> bool {
         let state = self.state.borrow();
-        let metrics = self.client.metrics();
-        !state.questions.is_empty()
-            || state.appends.iter().any(Appends::is_waiting)
-            || metrics.in_flight.get() + metrics.in_flight_bytes.get() > 0
+        !state.questions.is_empty() || state.appends.iter().any(Appends::is_waiting)
     }
 
     /// Sends what waits and ends the connections.

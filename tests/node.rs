@@ -9,6 +9,8 @@ mod answers;
 mod bodies;
 #[path = "node/branch.rs"]
 mod branch;
+#[path = "node/clerk.rs"]
+mod clerk;
 #[path = "node/desk.rs"]
 mod desk;
 #[path = "node/drain.rs"]
@@ -29,11 +31,16 @@ mod metrics;
 mod moving;
 #[path = "node/polling.rs"]
 mod polling;
+#[path = "cluster/redis.rs"]
+#[allow(dead_code, unused_imports, reason = "other suites use the rest of it")]
+mod redis;
 #[path = "node/server.rs"]
 mod server;
 #[path = "node/shutdown.rs"]
 mod shutdown;
 #[path = "node/slow_readers.rs"]
 mod slow_readers;
+#[path = "node/together.rs"]
+mod together;
 #[path = "node/websocket.rs"]
 mod websocket;

@@ -7,6 +7,7 @@
 mod ear;
 #[path = "redis_client/proxy.rs"]
 mod proxy;
+#[allow(unused_imports, reason = "clusters are another suite's")]
 #[path = "cluster/redis.rs"]
 mod redis;
 
@@ -201,18 +202,77 @@ fn a_pause_of_the_server_is_waited_for_if_it_is_short() {
 }
 
 #[test]
-fn a_connection_that_swallows_everything_is_found_out_and_replaced() {
+fn a_connection_that_swallows_what_goes_one_way_or_both_is_found_out_and_replaced() {
+    let redis = start();
+    let proxy = Proxy::start(redis.port());
+    with_ear(settings(proxy.port()), async |ear| {
+        ear.client.watch(GROUP, b"a");
+        for (to_server, from_server) in [(true, true), (true, false), (false, true)] {
+            ear.until_up().await;
+            proxy.swallow(to_server, from_server);
+            assert!(ear.until_down().await <= DEAD_FEED, "{to_server} {from_server}");
+            assert_eq!(ear.client.metrics().current_trouble(0), Some(Trouble::Silent));
+            proxy.swallow(false, false);
+        }
+        ear.until_up().await;
+        ear.publish_and_hear("a", "hello").await;
+    });
+}
+
+#[test]
+fn a_slow_server_is_used_as_far_as_it_goes() {
     let redis = start();
     let proxy = Proxy::start(redis.port());
     with_ear(settings(proxy.port()), async |ear| {
         ear.client.watch(GROUP, b"a");
         ear.until_up().await;
-        proxy.swallow(true);
-        assert!(ear.until_down().await <= DEAD_FEED);
-        assert_eq!(ear.client.metrics().current_trouble(0), Some(Trouble::Silent));
-        proxy.swallow(false);
+        proxy.slow_down(200, 1_000_000);
+        // 12 MB there and back: seconds of work, of which more comes than can be done.
+        let text = "x".repeat(1_000);
+        let tags: Vec<u64> = (0..4_000).map(|_| ear.command(&["ECHO", &text])).collect();
+        for number in 0..4_000 {
+            ear.client.publish(SLOT, b"a", format!("{number} {text}").as_bytes());
+        }
+        ear.until("all is heard", || ear.heard.borrow().len() == 4_000).await;
+        for tag in tags {
+            assert_eq!(ear.outcome(tag).await, done(&text));
+        }
+        assert_eq!((ear.is_up.get(), ear.ups.get()), (true, 1));
+    });
+}
+
+#[test]
+fn a_core_that_was_held_up_keeps_its_connection() {
+    let redis = start();
+    with_ear(settings(redis.port()), async |ear| {
+        ear.client.watch(GROUP, b"a");
         ear.until_up().await;
+        let asked = ear.command(&["PING"]);
+        std::thread::sleep(Duration::from_millis(3_500));
+        assert_eq!(ear.outcome(asked).await, done("PONG"));
         ear.publish_and_hear("a", "hello").await;
+        assert_eq!((ear.is_up.get(), ear.ups.get()), (true, 1));
+    });
+}
+
+#[test]
+fn nothing_is_read_while_there_is_no_room_for_it() {
+    let redis = start();
+    with_ear(settings(redis.port()), async |ear| {
+        ear.client.watch(GROUP, b"a");
+        ear.until_up().await;
+        ear.publish_and_hear("a", "before").await;
+        ear.is_full.set(true);
+        // What is being waited for when the room ends is still read.
+        redis.call(&["PUBLISH", "a", "last"]);
+        ear.until("the last is heard", || ear.heard.borrow().len() == 2).await;
+        (0..100).for_each(|number| drop(redis.call(&["PUBLISH", "a", &number.to_string()])));
+        rt::sleep(Duration::from_secs(3)).await;
+        assert_eq!((ear.heard.borrow().len(), ear.is_up.get(), ear.ups.get()), (2, true, 1));
+        ear.is_full.set(false);
+        ear.room.wake_all();
+        ear.until("all are heard", || ear.heard.borrow().len() == 102).await;
+        assert_eq!(ear.ups.get(), 1);
     });
 }
 

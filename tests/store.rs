@@ -14,12 +14,12 @@ use core_shards::store::{
 };
 use core_shards::{Epoch, Offset, Partition};
 use desk::{Desk, append};
-use redis::{Options, Redis};
+use redis::{Options, Redis, RedisCluster};
 
 /// A server and two nodes that hear it.
 fn two_nodes() -> (Redis, Desk, Desk) {
     let redis = Redis::start(Options::default());
-    let nodes = [1, 2].map(|number| Desk::start(redis.port(), number));
+    let nodes = [1, 2].map(|number| Desk::start(&[redis.port()], number));
     let [one, other] = nodes;
     (redis, one, other)
 }
@@ -48,13 +48,30 @@ fn catch_up(desk: &mut Desk, users_after: u64, channels: Vec<Known>) -> CaughtUp
 
 #[test]
 fn every_node_hears_all_publications_once_in_one_order() {
-    let (_redis, mut one, mut other) = two_nodes();
-    let opened = [one.open("general"), other.open("general")];
+    let (_redis, one, other) = two_nodes();
+    hear_in_one_order(one, other, "general");
+}
+
+#[test]
+fn in_a_cluster_every_partition_is_in_one_order() {
+    let cluster = RedisCluster::start(Options::default());
+    let ports: Vec<u16> = cluster.nodes().iter().map(Redis::port).collect();
+    for partition in 0..4 {
+        let nodes = [1, 2].map(|number| Desk::start(&ports, number));
+        let [one, other] = nodes;
+        let name = (0..).map(|number| format!("channel-{number}"));
+        let channel = name.into_iter().find(|name| one.partition_of(name) == Partition(partition)).unwrap();
+        hear_in_one_order(one, other, &channel);
+    }
+}
+
+fn hear_in_one_order(mut one: Desk, mut other: Desk, channel: &str) {
+    let opened = [one.open(channel), other.open(channel)];
     assert_eq!((opened[0].epoch, opened[0].offset, opened[0].tail.len()), (opened[1].epoch, Offset(0), 0));
     const COUNT: u32 = 500;
     for number in 1..=COUNT {
-        one.ask(append(&one, "general", number, &format!("one {number}")));
-        other.ask(append(&other, "general", number, &format!("other {number}")));
+        one.ask(append(&one, channel, number, &format!("one {number}")));
+        other.ask(append(&other, channel, number, &format!("other {number}")));
     }
     let heard = [&mut one, &mut other].map(|desk| {
         let (mut heard, mut answered) = (Vec::new(), Vec::new());
@@ -173,6 +190,22 @@ fn a_renounced_epoch_ends_for_every_channel_and_once() {
 }
 
 #[test]
+fn a_partition_whose_counter_was_deleted_goes_on() {
+    let (redis, mut one, mut other) = two_nodes();
+    let before = other.open("general");
+    for number in 1..=3 {
+        one.append("general", number, "before");
+    }
+    for key in redis.call(&["KEYS", "*:g"]).parts() {
+        redis.call(&["DEL", &key.text()]);
+    }
+    let place = one.append("general", 4, "after");
+    assert_ne!((place.partition_epoch, place.epoch), (before.head.epoch, before.epoch));
+    assert_eq!((place.number, place.offset), (1, Offset(4)));
+    assert_eq!(payloads(&other.open("general").tail), ["after"]);
+}
+
+#[test]
 fn what_is_said_to_users_reaches_every_node_and_is_told_later() {
     let (_redis, mut one, mut other) = two_nodes();
     let room = one.neighbour("user:ada", 0);
@@ -213,16 +246,11 @@ fn signals_reach_whom_they_are_for() {
         assert_eq!(heard, (topic.clone(), b"hello".to_vec()));
     }
     one.ask(StoreRequest::Signal(Topic::Node(one.run()), b"self".to_vec()));
-    one.expect("only its own", |event| match event {
-        StoreEvent::Signal(Topic::Node(run), signal) => {
-            Some(assert_eq!((run, &*signal), (one_run(), &b"self"[..])))
-        }
+    let heard = one.expect("only its own", |event| match event {
+        StoreEvent::Signal(Topic::Node(run), signal) => Some((run, signal)),
         _ => None,
     });
-}
-
-fn one_run() -> core_shards::cursor::RunId {
-    desk::run(1)
+    assert_eq!(heard, (one.run(), b"self".to_vec()));
 }
 
 #[test]
@@ -304,13 +332,11 @@ fn a_redis_that_forgot_everything_is_found_out_by_its_epoch() {
         _ => None,
     });
     one.ask(StoreRequest::Open("another".into()));
-    one.expect("a refusal", |event| match event {
-        StoreEvent::Refused(refused) => match refused.request {
-            Unanswered::Open(channel) => Some(assert_eq!(&*channel, "another")),
-            other => panic!("{other:?}"),
-        },
+    let refused = one.expect("a refusal", |event| match event {
+        StoreEvent::Refused(refused) => Some(refused.request),
         _ => None,
     });
+    assert!(matches!(refused, Unanswered::Open(channel) if &*channel == "another"));
     redis.restart_empty();
     one.expect("the return", |event| match event {
         StoreEvent::Up(up) => (up == partition).then_some(()),

@@ -272,7 +272,7 @@ pub const LINGER_MS: u64 = 10_000;
 /// How long the store is left alone after it refused something, in milliseconds.
 pub const STORE_RETRY_MS: u64 = 1_000;
 
-/// Publications of a channel's former epoch that are recognised when another node sends them again.
+/// Publications of the former epoch of a channel, or of all rooms of users of a partition, that are recognised when another node sends them again.
 pub const FORMER_IDS_MAX: usize = 64;
 
 /// Letters that wait in one core's mailbox, per class of mail. Reached: senders keep their letters

@@ -228,7 +228,7 @@ impl Shard {
         seed: u64,
         now: Now,
     ) -> Self {
-        Self {
+        let shard = Self {
             core,
             placement,
             run: RunId::from_random(placement.hash("run")),
@@ -258,7 +258,9 @@ impl Shard {
             deadlines: Wheel::new(TICK_MS, now.monotonic_ms()),
             own_mail: VecDeque::new(),
             limits,
-        }
+        };
+        shard.count_states();
+        shard
     }
 
     /// A user whose home this is joined the main namespace.
@@ -359,7 +361,7 @@ impl Shard {
                 Deadline::Home(place) => self.home_is_due(place, now, out),
             }
         }
-        self.feeds_are_due(now, out);
+        self.feeds_are_due(now);
         self.receipts.expire(now.monotonic_ms());
         self.trim_journal(now);
         self.access.expire(now.monotonic_ms());

@@ -1,4 +1,4 @@
-//! Owns the fuzz targets: one function per parser that reads what strangers send, and the inputs to begin with.
+//! Owns the fuzz targets: one function per parser that reads what strangers or other nodes send, and the inputs to begin with.
 //!
 //! A target panics when a promise is broken: a panic in the parser, a reading that depends on how the bytes were cut,
 //! or memory that grows beyond the bytes that were fed. Two drivers run the same functions: `cargo +nightly fuzz run
@@ -12,6 +12,8 @@ pub mod http_head;
 pub mod json;
 pub mod mutation;
 pub mod pieces;
+pub mod redis_replies;
+pub mod relay;
 pub mod socket_io_packet;
 pub mod websocket_decoder;
 
@@ -34,7 +36,9 @@ pub const TARGETS: &[Target] = &[
     Target { name: "deflate_offer", run: deflate_offer::target, seeds: deflate_offer::seeds },
     Target { name: "engine_io_payload", run: engine_io_payload::target, seeds: engine_io_payload::seeds },
     Target { name: "json", run: json::target, seeds: json::seeds },
+    Target { name: "redis_replies", run: redis_replies::target, seeds: redis_replies::seeds },
     Target { name: "socket_io_packet", run: socket_io_packet::target, seeds: socket_io_packet::seeds },
+    Target { name: "relay", run: relay::target, seeds: relay::seeds },
     Target { name: "chat_request", run: chat_request::target, seeds: chat_request::seeds },
 ];
 

@@ -7,7 +7,7 @@ use core_shards::{CoreId, Now, Outputs};
 
 use super::application::Application;
 use super::core::Core;
-use crate::rt::{self, Latch, Starter};
+use crate::rt::{self, Gate, Latch, Starter};
 
 /// Runs turns and starts tasks on one core. Does not keep the core alive; copies are for the same core.
 pub struct CoreHandle<A: Application> {
@@ -39,6 +39,16 @@ impl<A: Application> CoreHandle<A> {
     /// after the last of its connections.
     pub fn start(&self, task: impl Future<Output = ()> + 'static) {
         start(self.id, self.ended.clone(), task);
+    }
+
+    /// What a task has to wait for before it takes in more from outside: while so many letters wait for other cores that
+    /// more would only pile up. Not to be asked from inside a turn.
+    pub fn gate(&self) -> Gate {
+        let core = self.core.clone();
+        Rc::new(move || {
+            let core = core.upgrade().filter(|core| core.is_congested())?;
+            Some(Box::pin(async move { core.room.next().await }))
+        })
     }
 
     /// [`start`](Self::start) for those who know no application.

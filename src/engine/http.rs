@@ -197,7 +197,9 @@ impl<A: Application> Connection<A> {
     }
 
     async fn respond(&self, request: &Request<'_>, response: Response) -> Next<A> {
-        let keep_alive = request.keep_alive && !self.core.stopping.is_set();
+        // Who is turned away by a node that goes must not come back on the same connection, as balancers would.
+        let is_sent_away = response.status == 503 && self.core.shared.drain.is_closing();
+        let keep_alive = request.keep_alive && !is_sent_away && !self.core.stopping.is_set();
         let is_head = request.method == Method::Head;
         self.count(request, response.status);
         match self.write(&response, keep_alive, is_head).await {

@@ -10,7 +10,7 @@ use super::hub::Hub;
 use super::metrics::StoreMetrics;
 use super::script::Script;
 use super::sink::{GroupId, GroupSpec, Sink};
-use crate::rt::Starter;
+use crate::rt::{Gate, Starter};
 
 /// One core's client. Copies of it are the same client.
 #[derive(Clone)]
@@ -36,6 +36,12 @@ impl Client {
     /// The client does not keep the sink alive; once it is gone, nobody hears anything.
     pub fn start(&self, sink: Weak<dyn Sink>, starter: &Starter) {
         self.hub.start(sink, starter);
+    }
+
+    /// Reads no more from Redis while the core has no room for what follows from it. To be called before
+    /// [`start`](Self::start); Redis keeps what is not read, up to its own bound of output, and then cuts the connection.
+    pub fn heed(&self, gate: Gate) {
+        self.hub.heed(gate);
     }
 
     /// Asks for a command to be carried out where `slot` is, and for its answer under this tag. It is written at the

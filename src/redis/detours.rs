@@ -187,6 +187,11 @@ impl<C> Detours<C> {
         }
     }
 
+    /// Whether nothing waits.
+    pub(super) fn is_straight(&self) -> bool {
+        self.slots.iter().all(|(_, lane)| lane.waiting.is_empty())
+    }
+
     /// Whether something waits to be asked of a host.
     pub(super) fn is_awaited(&self, host: &Host) -> bool {
         let asks = |traveller: &Traveller<C>| matches!(&traveller.way, Way::Asking(other) if other == host);

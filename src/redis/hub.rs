@@ -24,7 +24,7 @@ use super::sink::{GroupId, GroupSpec, Sink};
 use super::tls::{self, Trust};
 use super::topics::Topics;
 use super::trouble::{Failure, Trouble};
-use crate::rt::{self, Either, Latch, LocalNotify, Starter};
+use crate::rt::{self, Either, Gate, Latch, LocalNotify, Starter};
 
 pub(super) use cluster::Parcel;
 
@@ -42,6 +42,7 @@ pub(super) struct Hub {
     /// This hub, and what starts its tasks.
     roots: OnceCell<(Weak<Hub>, Starter)>,
     sink: OnceCell<Weak<dyn Sink>>,
+    gate: OnceCell<Gate>,
     trust: Result<Option<Trust>, Failure>,
     is_sharded: Cell<bool>,
     /// Commands that were not sent, and why: their answers wait for a task, because nobody is answered from inside of
@@ -79,6 +80,7 @@ impl Hub {
             cluster: RefCell::default(),
             roots: OnceCell::new(),
             sink: OnceCell::new(),
+            gate: OnceCell::new(),
             is_sharded: Cell::new(false),
             refusals: RefCell::default(),
             errand_wanted: LocalNotify::default(),
@@ -112,6 +114,15 @@ impl Hub {
         self.links.borrow_mut().add(link.clone());
         self.metrics.links.add(1);
         self.start_task(link::run(link));
+    }
+
+    /// Heeds a gate before anything is read.
+    pub(super) fn heed(&self, gate: Gate) {
+        assert!(self.gate.set(gate).is_ok(), "a client heeds one gate");
+    }
+
+    pub(super) fn gate(&self) -> Option<&Gate> {
+        self.gate.get()
     }
 
     pub(super) fn settings(&self) -> &RedisSettings {
@@ -278,15 +289,15 @@ impl Hub {
                 _ => {}
             }
         }
-        self.handle_doubt(is_asked);
-        self.handle_end_of_read();
+        self.handle_doubt(link, is_asked);
+        self.tell(Sink::settle);
     }
 
     /// An attempt to connect came to nothing.
     pub(super) fn handle_failed_attempt(&self, link: &Rc<Link>, failure: &Failure) {
         self.links.borrow_mut().handle_attempt(link);
         self.report(link, failure);
-        self.handle_doubt(false);
+        self.handle_doubt(link, false);
     }
 
     /// Counts a failure, and tells the operator if it is another one than last time.
@@ -434,8 +445,15 @@ async fn run_errands(hub: Rc<Hub>) {
 /// Sends the canaries, and looks after what is silent. Woken by its timer; ends with the client.
 async fn run_pulse(hub: Rc<Hub>) {
     let interval = Duration::from_millis(CANARY_INTERVAL_MS);
+    let mut last_us = hub.now_us();
     while let Either::Left(()) = rt::race(rt::sleep(interval), hub.closing.wait()).await {
         let now_us = hub.now_us();
+        let slept_us = now_us.saturating_sub(std::mem::replace(&mut last_us, now_us));
+        // Whoever was held up himself hears first what came meanwhile.
+        if slept_us > 2_000 * CANARY_INTERVAL_MS {
+            hub.links.borrow().iter().for_each(|link| link.excuse(now_us));
+            continue;
+        }
         for (place, spec) in hub.groups.iter().enumerate() {
             let group = group_id(place);
             let Some(link) = hub.link_of_group(place).filter(|_| hub.topics.borrow().is_up(group)) else {

@@ -45,7 +45,11 @@ impl Line {
         loop {
             let outcome = match &self.crypt {
                 Some(crypt) => crypt.borrow_mut().read(decoder.room()),
-                None => self.socket.recv(decoder.room()),
+                None => {
+                    // Asked first, or every batch would end with a read that finds nothing.
+                    self.socket.readable().await;
+                    self.socket.recv(decoder.room())
+                }
             };
             match outcome {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -54,10 +58,11 @@ impl Line {
                     return Ok(count);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => match &self.crypt {
-                    Some(crypt) => self.take_crypt(crypt).await?,
-                    None => self.socket.readable().await,
-                },
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if let Some(crypt) = &self.crypt {
+                        self.take_crypt(crypt).await?;
+                    }
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -68,6 +73,12 @@ impl Line {
         let Some(crypt) = &self.crypt else { return self.send(bytes).await };
         crypt.borrow_mut().write(bytes)?;
         self.send_crypt(crypt).await
+    }
+
+    /// Ends the connection at once: what the server has not acknowledged is not sent again, however long the way to it is
+    /// interrupted. Otherwise commands that were given up could be carried out much later.
+    pub(super) fn abandon(self) {
+        self.socket.reset();
     }
 
     /// Sends what encryption has to say.

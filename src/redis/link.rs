@@ -81,6 +81,8 @@ pub(super) struct Link {
     cut_for: RefCell<Option<Failure>>,
     /// Since when the server owes an answer and has said nothing; meaningless while nothing is under way.
     silent_since_us: Cell<u64>,
+    /// Nothing is read because the core has no room for it.
+    is_held: Cell<bool>,
     closing: Latch,
 }
 
@@ -103,6 +105,7 @@ impl Link {
             cut_wanted: LocalNotify::default(),
             cut_for: RefCell::default(),
             silent_since_us: Cell::new(0),
+            is_held: Cell::new(false),
             closing: Latch::default(),
         })
     }
@@ -125,12 +128,25 @@ impl Link {
 
     /// Appends a command, which `write` writes, to what goes out at the end of the turn. Only while the link is up.
     pub(super) fn send(&self, now_us: u64, errand: Errand, write: impl FnOnce(&mut Vec<u8>)) {
+        self.push(now_us, errand, |out, _| write(out));
+    }
+
+    /// Appends a command that is written already, and may have to be sent again.
+    pub(super) fn send_parcel(&self, now_us: u64, slot: Slot, traveller: Box<Traveller<Parcel>>) {
+        self.push(now_us, Errand::Parcel { slot, traveller }, |out, errand| {
+            if let Errand::Parcel { traveller, .. } = errand {
+                out.extend_from_slice(traveller.command.bytes());
+            }
+        });
+    }
+
+    fn push(&self, now_us: u64, errand: Errand, write: impl FnOnce(&mut Vec<u8>, &Errand)) {
         let mut wire = self.wire.borrow_mut();
         if wire.flights.is_empty() {
             self.silent_since_us.set(now_us);
         }
         let before = wire.out.len();
-        write(&mut wire.out);
+        write(&mut wire.out, &errand);
         let bytes = wire.out.len() - before;
         wire.bytes += bytes;
         wire.flights.push_back(Flight { errand, bytes });
@@ -174,10 +190,17 @@ impl Link {
     /// Looks whether the server still says something. Returns whether nothing is under way.
     pub(super) fn check(&self, now_us: u64) -> bool {
         let is_idle = self.wire.borrow().flights.is_empty();
-        if !is_idle && now_us.saturating_sub(self.silent_since_us.get()) > SILENCE_US_MAX {
+        if self.is_held.get() {
+            self.excuse(now_us);
+        } else if !is_idle && now_us.saturating_sub(self.silent_since_us.get()) > SILENCE_US_MAX {
             self.cut(Failure::new(Trouble::Silent, "it does not answer"));
         }
         is_idle
+    }
+
+    /// The server's silence counts from now on: nobody has listened.
+    pub(super) fn excuse(&self, now_us: u64) {
+        self.silent_since_us.set(now_us);
     }
 
     /// Commands and bytes under way.
@@ -203,7 +226,9 @@ pub(super) async fn run(link: Rc<Link>) {
                 hub.handle_up(&link, hello);
                 drop(hub);
                 let failure = serve(&link, &line, decoder).await;
-                drop(line);
+                if !link.closing.is_set() {
+                    line.abandon();
+                }
                 let wire = link.wire.take();
                 link.cut_for.take();
                 backoff.lost(begin.elapsed());
@@ -313,6 +338,11 @@ async fn read(link: &Rc<Link>, line: &Line, mut decoder: Decoder) -> Failure {
         if let Err(failure) = outcome {
             return failure;
         }
+        link.is_held.set(true);
+        while let Some(room) = link.hub.upgrade().and_then(|hub| hub.gate()?()) {
+            room.await;
+        }
+        link.is_held.set(false);
         if share >= SHARE_BYTES_MAX {
             give_way.pass().await;
             share = 0;

@@ -1,9 +1,13 @@
 //! The links of one client: one to each server that it speaks to.
 
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use super::address::Host;
 use super::link::Link;
+
+/// How long a link stays that nobody wants: a slot that is on its way is asked for here and there.
+const LINGER: Duration = Duration::from_secs(10);
 
 /// All links of a client; a handful.
 #[derive(Default)]
@@ -15,6 +19,7 @@ struct Leg {
     link: Rc<Link>,
     /// No attempt has ended: it may be up in a moment.
     is_fresh: bool,
+    wanted_at: Instant,
 }
 
 /// How things are with the link to a host.
@@ -33,7 +38,7 @@ pub(super) enum Standing {
 impl Links {
     /// A link that was just made.
     pub(super) fn add(&mut self, link: Rc<Link>) {
-        self.legs.push(Leg { link, is_fresh: true });
+        self.legs.push(Leg { link, is_fresh: true, wanted_at: Instant::now() });
     }
 
     /// An attempt to connect has ended, well or not.
@@ -67,11 +72,22 @@ impl Links {
         self.iter().find(|link| link.is_up()).cloned()
     }
 
-    /// Lets go of the links that are not wanted any more.
-    pub(super) fn release(&mut self, is_wanted: impl Fn(&Link) -> bool) -> Vec<Rc<Link>> {
-        let (kept, released) =
-            std::mem::take(&mut self.legs).into_iter().partition(|leg| is_wanted(&leg.link));
-        self.legs = kept;
-        released.into_iter().map(|leg: Leg| leg.link).collect()
+    /// Lets go of the links that were not wanted for a while, or are of no use.
+    pub(super) fn release(&mut self, now: Instant, is_wanted: impl Fn(&Link) -> bool) -> Vec<Rc<Link>> {
+        for leg in self.legs.iter_mut().filter(|leg| is_wanted(&leg.link)) {
+            leg.wanted_at = now;
+        }
+        let is_kept = |leg: &Leg| {
+            let linger = if leg.is_fresh || leg.link.is_up() { LINGER } else { Duration::from_millis(1) };
+            now.saturating_duration_since(leg.wanted_at) < linger
+        };
+        let released = self.legs.iter().filter(|leg| !is_kept(leg)).map(|leg| leg.link.clone()).collect();
+        self.legs.retain(is_kept);
+        released
+    }
+
+    /// Lets go of every link.
+    pub(super) fn release_all(&mut self) -> Vec<Rc<Link>> {
+        self.legs.drain(..).map(|leg| leg.link).collect()
     }
 }

@@ -19,6 +19,9 @@ const PAUSE: Duration = Duration::from_millis(200);
 const ANXIOUS_PAUSE: Duration = Duration::from_millis(500);
 /// A question that has no answer by now is asked again, of another node.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a node is asked last that said that the cluster is not whole: cut off from the others, it may name a
+/// master that is none any more, and two nodes that contradict each other would have every group move at each answer.
+const DISTRUST: Duration = Duration::from_secs(5);
 /// Nodes that a topology may name; Redis advises against more than a thousand.
 const NODES_MAX: usize = 1024;
 /// No master.
@@ -44,6 +47,7 @@ pub(super) struct Topology {
     is_asked: bool,
     /// Counts up, to ask another one each time.
     turn: usize,
+    distrusted: Option<(Host, Instant)>,
 }
 
 impl Topology {
@@ -51,7 +55,16 @@ impl Topology {
     pub(super) fn new(seeds: Vec<Host>, now: Instant) -> Self {
         assert!(!seeds.is_empty(), "a cluster has a node that can be asked");
         let owners = vec![NOBODY; usize::from(SLOT_COUNT)].into_boxed_slice();
-        Self { seeds, nodes: Vec::new(), owners, next_ask: now, last_ask: None, is_asked: false, turn: 0 }
+        Self {
+            seeds,
+            nodes: Vec::new(),
+            owners,
+            next_ask: now,
+            last_ask: None,
+            is_asked: false,
+            turn: 0,
+            distrusted: None,
+        }
     }
 
     /// The master of a slot.
@@ -73,6 +86,19 @@ impl Topology {
         let place = self.turn % (self.nodes.len() + self.seeds.len());
         self.turn = self.turn.wrapping_add(1);
         self.nodes.get(place).unwrap_or_else(|| &self.seeds[place - self.nodes.len()])
+    }
+
+    /// A node said that the cluster is not whole.
+    pub(super) fn handle_not_whole(&mut self, node: &Host, now: Instant) {
+        self.distrusted = Some((node.clone(), now));
+        self.handle_doubt(now);
+    }
+
+    /// Whether a node is to be asked only if there is no other.
+    pub(super) fn is_distrusted(&self, node: &Host, now: Instant) -> bool {
+        self.distrusted.as_ref().is_some_and(|(distrusted, since)| {
+            distrusted == node && now.saturating_duration_since(*since) < DISTRUST
+        })
     }
 
     /// The question was sent.
@@ -277,6 +303,17 @@ mod tests {
         assert!(!topology.is_due(now + PAUSE, true));
         assert!(topology.is_due(now + ANXIOUS_PAUSE, true));
         assert!(!topology.is_due(now + ANXIOUS_PAUSE, false));
+    }
+
+    #[test]
+    fn who_says_that_the_cluster_is_not_whole_is_distrusted_for_a_while() {
+        let now = Instant::now();
+        let mut topology = told(now);
+        assert!(!topology.is_distrusted(&node(7001), now));
+        topology.handle_not_whole(&node(7001), now);
+        assert!(topology.is_due(now, false));
+        assert!(topology.is_distrusted(&node(7001), now) && !topology.is_distrusted(&node(7002), now));
+        assert!(!topology.is_distrusted(&node(7001), now + DISTRUST));
     }
 
     #[test]

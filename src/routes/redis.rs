@@ -4,16 +4,25 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use core_shards::Now;
+use core_shards::metrics::Counter;
+use core_shards::{Now, ShardMetrics};
 use serde_json::{Value, json};
 
 use crate::redis::{StoreMetrics, Trouble};
+
+/// How long after its start a node that has heard nothing of Redis, good or bad, is nothing to write about.
+const STARTS_MS: u64 = 2_000;
+
+/// The number of the state in which a partition misses nothing.
+const LIVE: usize = 2;
 
 /// What the node knows of the Redis over which it meets others.
 #[derive(Debug)]
 pub struct RedisHealth {
     /// The counters of each core's way; none where nodes do not meet.
     cores: Vec<Arc<StoreMetrics>>,
+    /// Those of each core's shard, which says how far partitions are with what was missed.
+    shards: Vec<Arc<ShardMetrics>>,
     interval_ms: u64,
     /// Everything was heard at some time since the start.
     has_met: AtomicBool,
@@ -39,9 +48,9 @@ pub(super) enum Standing {
 
 impl RedisHealth {
     /// Begins to look, once in so many milliseconds. Without `cores` the node is alone.
-    pub fn new(cores: Vec<Arc<StoreMetrics>>, interval_ms: u64) -> Self {
+    pub fn new(cores: Vec<Arc<StoreMetrics>>, shards: Vec<Arc<ShardMetrics>>, interval_ms: u64) -> Self {
         let (has_met, next_look_ms, latency_us) = Default::default();
-        Self { cores, interval_ms, has_met, next_look_ms, latency_us }
+        Self { cores, shards, interval_ms, has_met, next_look_ms, latency_us }
     }
 
     /// The counters of each core's way.
@@ -65,9 +74,18 @@ impl RedisHealth {
         }
     }
 
-    /// Whether all cores hear everything.
+    /// Whether all cores hear everything, and nothing that was missed is still missing.
     pub(super) fn is_up(&self) -> bool {
-        self.cores.iter().all(|core| core.is_up())
+        self.cores.iter().all(|core| core.is_up()) && self.live() == self.sum(|core| &core.groups)
+    }
+
+    /// Partitions that miss nothing, as counted each second.
+    fn live(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.partitions[LIVE].get()).sum()
+    }
+
+    fn sum(&self, field: fn(&StoreMetrics) -> &Counter) -> u64 {
+        self.cores.iter().map(|core| field(core).get()).sum()
     }
 
     /// Looks, if it is time to. To be called about once a second, by one core.
@@ -76,9 +94,18 @@ impl RedisHealth {
         if standing == Standing::Disabled || now.monotonic_ms() < self.next_look_ms.load(Ordering::Relaxed) {
             return;
         }
+        let slowest_us = self.cores.iter().map(|core| core.last_round_trip_us.get()).max().unwrap_or(0);
+        let is_starting = match standing {
+            Standing::Connected => slowest_us == 0,
+            Standing::NotYet(trouble) => trouble.is_none() && now.monotonic_ms() < STARTS_MS,
+            _ => false,
+        };
+        if is_starting {
+            // Nothing has gone round yet: the next second tells more.
+            return;
+        }
         self.next_look_ms.store(now.monotonic_ms() + self.interval_ms, Ordering::Relaxed);
-        let slowest_us = self.cores.iter().map(|core| core.last_round_trip_us.get()).max();
-        self.latency_us.store(slowest_us.unwrap_or(0), Ordering::Relaxed);
+        self.latency_us.store(slowest_us, Ordering::Relaxed);
         match standing {
             Standing::Lost(trouble) | Standing::NotYet(trouble) => {
                 let trouble = trouble.map_or("none is reported", Trouble::label);
@@ -99,13 +126,13 @@ impl RedisHealth {
             Standing::Troubled(trouble) => ("connected", Some(trouble)),
             Standing::Lost(trouble) | Standing::NotYet(trouble) => ("disconnected", trouble),
         };
-        let sum = |field: fn(&StoreMetrics) -> u64| self.cores.iter().map(|core| field(core)).sum::<u64>();
         let mut page = json!({
             "status": status,
             "latency": self.latency_us.load(Ordering::Relaxed) as f64 / 1e3,
             "partitions": {
-                "heard": sum(|core| core.groups_up.get()),
-                "total": sum(|core| core.groups.get()),
+                "heard": self.sum(|core| &core.groups_up),
+                "live": self.live(),
+                "total": self.sum(|core| &core.groups),
             },
         });
         if let Some(trouble) = trouble {
@@ -138,12 +165,15 @@ mod tests {
             core.groups.set(2);
             core.links.set(1);
         }
-        RedisHealth::new(cores, 30_000)
+        let shards = (0..core_count).map(|_| Arc::default()).collect();
+        RedisHealth::new(cores, shards, 30_000)
     }
 
-    fn set_up(core: &StoreMetrics, is_up: bool) {
-        core.groups_up.set(if is_up { 2 } else { 1 });
-        core.links_up.set(u64::from(is_up));
+    fn set_up(health: &RedisHealth, number: usize, is_up: bool) {
+        let count = if is_up { 2 } else { 1 };
+        health.cores[number].groups_up.set(count);
+        health.cores[number].links_up.set(u64::from(is_up));
+        health.shards[number].partitions[LIVE].set(count);
     }
 
     fn at(monotonic_ms: u64) -> Now {
@@ -156,26 +186,29 @@ mod tests {
         assert_eq!(health.standing(at(0)), Standing::NotYet(None));
         assert!(!health.standing(at(0)).is_ready());
         health.cores[1].trouble.set(Trouble::NotAuthenticated as u64 + 1);
-        set_up(&health.cores[0], true);
+        set_up(&health, 0, true);
         assert_eq!(health.standing(at(0)), Standing::NotYet(Some(Trouble::NotAuthenticated)));
         assert_eq!(health.page(at(0))["trouble"], "not_authenticated");
-        set_up(&health.cores[1], true);
+        set_up(&health, 1, true);
         let standing = health.standing(at(0));
         assert_eq!(standing, Standing::Troubled(Trouble::NotAuthenticated));
         assert!(standing.is_ready() && !standing.is_whole());
         assert_eq!(health.page(at(0))["status"], "connected");
         health.cores[1].trouble.set(0);
         assert_eq!(health.standing(at(0)), Standing::Connected);
-        set_up(&health.cores[0], false);
+        health.shards[1].partitions[LIVE].set(1);
+        assert_eq!(health.standing(at(0)), Standing::Lost(None), "something is still missing");
+        health.shards[1].partitions[LIVE].set(2);
+        set_up(&health, 0, false);
         let standing = health.standing(at(0));
         assert!(standing.is_ready() && !standing.is_whole(), "{standing:?}");
         assert_eq!(health.page(at(0))["status"], "disconnected");
-        assert_eq!(health.page(at(0))["partitions"], json!({"heard": 3, "total": 4}));
+        assert_eq!(health.page(at(0))["partitions"], json!({"heard": 3, "live": 3, "total": 4}));
     }
 
     #[test]
     fn without_redis_a_node_is_whole() {
-        let health = RedisHealth::new(Vec::new(), 30_000);
+        let health = RedisHealth::new(Vec::new(), vec![Arc::default()], 30_000);
         assert!(health.standing(at(0)).is_ready() && health.standing(at(0)).is_whole());
         assert_eq!(health.page(at(0)), json!({"status": "disabled"}));
         health.look(at(0));
@@ -189,6 +222,8 @@ mod tests {
             health.look(at(now_ms));
             health.page(at(0))["latency"].as_f64()
         };
+        assert_eq!(latency(420, 999), Some(0.0), "the node has hardly started");
+        (0..2).for_each(|number| set_up(&health, number, true));
         assert_eq!(latency(420, 1_000), Some(0.42));
         assert_eq!(latency(900, 30_999), Some(0.42));
         assert_eq!(latency(900, 31_000), Some(0.9));

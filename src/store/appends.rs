@@ -111,7 +111,7 @@ impl Store {
         let mut call = Call::default();
         call.key(&self.keys.counter(partition));
         call.key(&self.keys.users_stream(partition));
-        call.key(&self.keys.progress(partition));
+        call.key(&self.keys.progress(partition, &self.run));
         call.argument(fresh.as_str().as_bytes());
         let (state_life, stream_life) = (self.settings.state_life_ms(), self.settings.stream_life_ms);
         for number in
@@ -120,7 +120,6 @@ impl Store {
             call.argument(number.to_string().as_bytes());
         }
         call.argument(self.client.publish_command().as_bytes());
-        call.argument(self.run.as_str().as_bytes());
         let last_number = batch.last().map_or(0, |append| append.number);
         call.argument(last_number.to_string().as_bytes());
         for append in batch {

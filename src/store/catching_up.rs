@@ -81,7 +81,7 @@ impl Store {
         let mut keys = vec![
             self.keys.counter(partition),
             self.keys.users_stream(partition),
-            self.keys.progress(partition),
+            self.keys.progress(partition, &self.run),
         ];
         let mut arguments: Vec<Vec<u8>> = vec![fresh.as_str().into()];
         for number in [self.settings.state_life_ms(), HISTORY_BYTES_MAX as u64, CALL_BYTES as u64] {
@@ -90,7 +90,6 @@ impl Store {
         let users_after = step.answer.is_none().then(|| step.request.users_after.to_string());
         arguments.push(users_after.unwrap_or("-".to_owned()).into());
         arguments.push(USERS_KEPT_MAX.to_string().into());
-        arguments.push(self.run.as_str().into());
         for known in step.channels() {
             keys.push(self.keys.state(partition, &known.channel));
             keys.push(self.keys.stream(partition, &known.channel));

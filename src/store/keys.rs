@@ -5,7 +5,7 @@
 //! ```text
 //! {rt0.2}:g               counter of partition 0                        rt  the prefix, 2  what brings the tag into
 //! {rt0.2}:us              stream of what is said to users                                  the partition's slots
-//! {rt0.2}:o               by run, its last publication that was carried out
+//! {rt0.2}:o:<run>         the run's last publication that was carried out
 //! {rt0.2}:c:general       a channel's state
 //! {rt0.2}:s:general       its stream
 //! {rt0.2}:d:…             what a publication with this key of idempotency was answered
@@ -13,6 +13,7 @@
 //! {rt0.2}:S:<run>:<core>  sessions that began on a core, whose number says which partition they are in
 //! {rt0.2}:S:<pid>         a session that another node has taken up
 //! {rt0.2}:leases          nodes that live; in partition 0
+//! rt:partitions           how many partitions nodes that live have
 //!
 //! {rt0.2}:f:general       topic: publications and signals of a channel
 //! {rt0.2}:u               topic: publications to users
@@ -34,6 +35,8 @@ pub(super) type Key = Vec<u8>;
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
     tags: Vec<Tag>,
+    /// The key in which nodes tell each other how many partitions they have, which is in none.
+    pub(super) partitions: Key,
 }
 
 /// How the names of a partition begin.
@@ -61,7 +64,10 @@ pub(super) enum Subject<'a> {
 impl Keys {
     /// The names of so many partitions, with this before each.
     pub(super) fn new(prefix: &str, partitions: u16) -> Self {
-        Self { tags: (0..partitions).map(|partition| Tag::new(prefix, partition, partitions)).collect() }
+        Self {
+            tags: (0..partitions).map(|partition| Tag::new(prefix, partition, partitions)).collect(),
+            partitions: format!("{prefix}:partitions").into(),
+        }
     }
 
     /// The slot of a partition.
@@ -84,9 +90,9 @@ impl Keys {
         self.name(partition, &["us"])
     }
 
-    /// By run, the number of its last publication.
-    pub(super) fn progress(&self, partition: Partition) -> Key {
-        self.name(partition, &["o"])
+    /// The number of a run's last publication that was carried out.
+    pub(super) fn progress(&self, partition: Partition, run: &RunId) -> Key {
+        self.name(partition, &["o:", run.as_str()])
     }
 
     /// The state of a channel.

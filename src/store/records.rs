@@ -6,7 +6,7 @@ use std::time::Duration;
 use core_shards::cursor::RunId;
 use core_shards::store::{StoreTrouble, Unanswered};
 use core_shards::{ChannelName, StoreEvent, UserId};
-use protocol::redis::{List, Reply};
+use protocol::redis::{List, Reply, Slot};
 
 use super::settings::LEASE_MS;
 use super::{Question, State, Store, UNASKED, scripts};
@@ -141,6 +141,23 @@ impl Store {
             .map(<[u8]>::to_vec);
         let arguments = arguments.each_ref().map(|argument| &argument[..]);
         self.ask(state, Question::Renew, slot, &scripts::RENEW, &[&key], &arguments);
+        let tag = state.note(Question::Partitions);
+        let (key, own) = (&self.keys.partitions, self.settings.partitions.to_string());
+        let life = LEASE_MS.to_string();
+        let parts: [&[u8]; 6] = [b"SET", key, own.as_bytes(), b"PX", life.as_bytes(), b"GET"];
+        self.client.command(Slot::of(key), tag, &parts);
+    }
+
+    /// Nodes that spread channels over other partitions do not meet this one: said as often as it is found.
+    pub(super) fn compare_partitions(&self, reply: Result<Reply<'_>, StoreTrouble>) {
+        let Ok(Reply::Text(theirs)) = reply else { return };
+        let (own, theirs) = (self.settings.partitions.to_string(), String::from_utf8_lossy(theirs));
+        if own != theirs && !self.is_at_odds.replace(true) {
+            tracing::error!(
+                own, %theirs,
+                "another node has another REALTIME_REDIS_PARTITIONS: the two do not hear each other; write the same on all"
+            );
+        }
     }
 
     pub(super) fn taken(state: &mut State, ticket: u64, reply: Result<Reply<'_>, StoreTrouble>) {

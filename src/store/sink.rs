@@ -31,6 +31,7 @@ impl Sink for Store {
             }
             Question::AskAbsences(ticket) => Self::told_absences(state, ticket, reply),
             Question::Renew => self.renewed(state, reply),
+            Question::Partitions => self.compare_partitions(reply),
         }
     }
 

@@ -2,7 +2,7 @@
 //! killed, frozen, restarted with or without what it knew, and always ended. Six of them as a cluster are in
 //! [`masters`], a plain blocking connection in [`reply`]. Nothing here knows what the node keeps in Redis.
 
-#![allow(dead_code, reason = "each suite uses its part")]
+#![allow(dead_code, unused_imports, reason = "each suite uses its part")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test without its Redis fails")]
 
 #[path = "redis/certificates.rs"]
@@ -17,10 +17,12 @@ pub(crate) mod reply;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use certificates::Certificates;
+#[allow(unused_imports, reason = "each suite uses its part")]
 pub(crate) use masters::RedisCluster;
 pub(crate) use reply::{Connection, Reply};
 
@@ -57,6 +59,7 @@ pub(crate) struct Redis {
     folder: PathBuf,
     options: Options,
     child: Option<Child>,
+    is_frozen: AtomicBool,
 }
 
 impl Redis {
@@ -75,7 +78,7 @@ impl Redis {
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
         let tls = options.has_tls.then(|| (process::find_port(), Certificates::make(&folder)));
-        let mut redis = Self { port, tls, folder, options, child: None };
+        let mut redis = Self { port, tls, folder, options, child: None, is_frozen: AtomicBool::new(false) };
         redis.launch_again();
         redis
     }
@@ -106,6 +109,11 @@ impl Redis {
     /// The port without TLS.
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
     }
 
     /// The port with TLS.
@@ -151,9 +159,9 @@ impl Redis {
         self.connect().call(command)
     }
 
-    /// Whether the process runs, as far as its owner knows.
+    /// Whether the process runs, and not only exists.
     pub(crate) fn is_running(&self) -> bool {
-        self.child.is_some()
+        self.child.is_some() && !self.is_frozen.load(Ordering::Relaxed)
     }
 
     /// `kill -9`. Nothing is said to anybody; the kernel closes the connections.
@@ -161,6 +169,7 @@ impl Redis {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();
+            self.is_frozen.store(false, Ordering::Relaxed);
         }
     }
 
@@ -184,12 +193,14 @@ impl Redis {
 
     /// Stops the process where it stands: its connections stay open and say nothing.
     pub(crate) fn freeze(&self) {
+        self.is_frozen.store(true, Ordering::Relaxed);
         self.signal("STOP");
     }
 
     /// Lets a frozen process go on.
     pub(crate) fn thaw(&self) {
         self.signal("CONT");
+        self.is_frozen.store(false, Ordering::Relaxed);
     }
 
     fn signal(&self, name: &str) {
@@ -197,10 +208,11 @@ impl Redis {
         assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
     }
 
-    /// A field of `INFO`.
+    /// A field of `INFO`; none also while the server refuses to tell.
     #[track_caller]
     pub(crate) fn info(&self, name: &str) -> Option<String> {
-        let page = self.call(&["INFO", "everything"]).text();
+        let Reply::Text(page) = self.call(&["INFO", "everything"]) else { return None };
+        let page = String::from_utf8_lossy(&page);
         let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         value.map(|value| value.trim().to_owned())
     }

@@ -11,12 +11,13 @@ mod memory;
 
 use core_shards::cursor::RunId;
 use core_shards::store::{
-    Append, CaughtUp, Opened, Refused, StoreEvent, StoreRequest, StoreTrouble, Topic, Unanswered,
+    Append, CaughtUp, Opened, Refused, StoreEvent, StoreRequest, StoreTrouble, Stored, Topic, Unanswered,
 };
 use core_shards::{ChannelName, CoreId, Partition, Placement};
 
 use lines::Line;
 use memory::Memory;
+pub(crate) use memory::copy;
 
 /// One core of one node, as the store sees it.
 pub(crate) type LineId = usize;
@@ -92,7 +93,7 @@ impl Store {
             }
             StoreRequest::Renounce(partition, epoch) => self.memory.renounce(partition, epoch),
             StoreRequest::Signal(topic, signal) => self.signal(&topic, &signal),
-            StoreRequest::KeepSession { pid, record } => self.memory.keep_session(pid, record),
+            StoreRequest::KeepSession { pid, record, .. } => self.memory.keep_session(pid, record),
             StoreRequest::DropSession { pid } => drop(self.memory.take_session(&pid)),
             StoreRequest::TakeSession { pid, ticket } => {
                 let record = self.memory.take_session(&pid);
@@ -113,6 +114,25 @@ impl Store {
         true
     }
 
+    /// An append of a broken line reaches the store; `false` if there is none. Nobody is answered.
+    pub(crate) fn carry_out_late(&mut self, line: LineId) -> bool {
+        let late = if self.is_running { self.lines[line].next_late() } else { None };
+        let Some(append) = late else { return false };
+        let run = self.lines[line].run;
+        let done = self.memory.append(&append, run, self.now_ms, self.history_size_max);
+        self.tell_all(append.partition, done.stored);
+        true
+    }
+
+    fn tell_all(&mut self, partition: Partition, stored: Option<Stored>) {
+        let Some(stored) = stored else { return };
+        for line in &mut self.lines {
+            if line.hears_channel(&stored.channel, partition) {
+                line.tell(StoreEvent::Fed(Box::new(copy(&stored))));
+            }
+        }
+    }
+
     fn append(&mut self, line: LineId, append: Append) {
         let (partition, number) = (append.partition, append.number);
         if self.is_full {
@@ -128,13 +148,7 @@ impl Store {
         if self.answers_first {
             answer.take().into_iter().for_each(|answer| self.lines[line].tell(answer));
         }
-        if let Some(stored) = done.stored {
-            for line in &mut self.lines {
-                if line.hears_channel(&stored.channel, partition) {
-                    line.tell(StoreEvent::Fed(Box::new(memory::copy(&stored))));
-                }
-            }
-        }
+        self.tell_all(partition, done.stored);
         answer.into_iter().for_each(|answer| self.lines[line].tell(answer));
     }
 
@@ -142,8 +156,8 @@ impl Store {
         let Some(partition) = self.placement.partition_of(&channel) else { return };
         self.lines[line].watch(&channel);
         let (epoch, offset, timestamp_ms, tail) = self.memory.past(partition, &channel);
+        let last_number = self.memory.last_number(partition, &channel);
         let head = self.memory.head(partition);
-        let last_number = tail.last().map_or(0, |last| last.place.number);
         let opened = Opened { channel, head, epoch, offset, timestamp_ms, last_number, tail };
         self.lines[line].tell(StoreEvent::Opened(Box::new(opened)));
     }
@@ -160,6 +174,16 @@ impl Store {
     /// The next thing that a line brings.
     pub(crate) fn next_event(&mut self, line: LineId) -> Option<StoreEvent> {
         self.lines[line].next_event()
+    }
+
+    /// The epoch of a channel, and what is kept of it.
+    pub(crate) fn kept(
+        &mut self,
+        channel: &str,
+    ) -> Option<(core_shards::Epoch, Vec<core_shards::store::Stored>)> {
+        let partition = self.placement.partition_of(channel)?;
+        let (epoch, _, _, tail) = self.memory.past(partition, &channel.into());
+        Some((epoch, tail))
     }
 
     /// Whether anything is on its way to or from a line.
@@ -201,6 +225,8 @@ impl Store {
     pub(crate) fn kill(&mut self) {
         self.is_running = false;
         self.lines.iter_mut().for_each(Line::cut);
+        // Nothing reaches a process that is not there.
+        self.lines.iter_mut().for_each(Line::forget_late);
     }
 
     /// It is back with what it had.
@@ -217,7 +243,7 @@ impl Store {
 
     /// The replica takes over: what was appended since [`replicate`](Self::replicate) never was.
     pub(crate) fn fail_over(&mut self) {
-        self.lines.iter_mut().for_each(Line::cut);
+        self.kill();
         self.is_running = true;
         // Random numbers do not come again.
         let random = self.memory.take_random();

@@ -3,6 +3,8 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use core_shards::outputs::Ticket;
 use core_shards::{CoreId, MailClass, Now, Outputs, SessionId};
@@ -16,9 +18,9 @@ use realtime::engine::metrics::EngineMetrics;
 use realtime::engine::settings::STRANGER_BODY_BYTES_MAX;
 use realtime::engine::threads::Engine;
 use realtime::engine::{
-    Application, Incoming, Opening, Postbox, Reply, Settings, Step, Surface, SurfaceKind,
+    Application, CoreHandle, Incoming, Opening, Postbox, Reply, Settings, Step, Surface, SurfaceKind,
 };
-use realtime::rt::{Driver, DriverPreference, choose_driver};
+use realtime::rt::{self, Driver, DriverPreference, choose_driver};
 
 use super::http::Http;
 
@@ -103,6 +105,10 @@ pub(crate) struct Desk {
     waiting: Vec<Ticket>,
     answered_count: usize,
     abandoned_count: usize,
+    /// Those who wait for the clerk.
+    unhurried: Vec<Ticket>,
+    /// The clerk has a share of it as long as he is there.
+    pub(crate) clerk: Arc<()>,
 }
 
 /// What somebody outside has found out for the one who waits.
@@ -115,7 +121,8 @@ pub(crate) struct Note {
 }
 
 impl Desk {
-    fn new(core: CoreId, postbox: Postbox<Self>) -> Self {
+    /// A desk where nobody waits.
+    pub(crate) fn new(core: CoreId, postbox: Postbox<Self>) -> Self {
         Self {
             core,
             postbox,
@@ -124,6 +131,8 @@ impl Desk {
             waiting: Vec::new(),
             answered_count: 0,
             abandoned_count: 0,
+            unhurried: Vec::new(),
+            clerk: Arc::default(),
         }
     }
 
@@ -152,6 +161,23 @@ impl Application for Desk {
 
     fn class(note: &Note) -> MailClass {
         if note.ticket.0.is_multiple_of(2) { MailClass::Request } else { MailClass::Result }
+    }
+
+    /// The clerk comes by every few milliseconds, and is not in a hurry.
+    fn start(core: &CoreHandle<Self>) {
+        let own_core = core.clone();
+        let share = core.turn(|desk, _, _| desk.clerk.clone());
+        core.start(async move {
+            let _share = share;
+            loop {
+                rt::sleep(Duration::from_millis(5)).await;
+                own_core.turn(|desk, _, out| {
+                    for ticket in desk.unhurried.drain(..) {
+                        out.answer(ticket, Response::text(200, "by the clerk"));
+                    }
+                });
+            }
+        });
     }
 
     fn handle_open(&mut self, session: SessionId, opening: Opening, _: Now, _: &mut Outputs<Note>) {
@@ -202,6 +228,10 @@ impl Application for Desk {
         let text = match request.path {
             "/later" => {
                 self.waiting.push(ticket);
+                return Reply::Later;
+            }
+            "/clerk" => {
+                self.unhurried.push(ticket);
                 return Reply::Later;
             }
             "/outside" => {

@@ -45,9 +45,6 @@ fn a_node_that_drains_closes_its_door_and_serves_who_is_inside() {
     assert!(metrics.contains("realtime_draining 1\n"), "{metrics}");
     // The first has its turn at once, the next in minutes.
     assert!(["9", "8"].iter().any(|left| metrics.contains(&format!("realtime_drain_remaining {left}\n"))));
-    let refused = kept.request("GET", "/socket.io/?EIO=4&transport=polling", "");
-    assert_eq!(refused.status, 503, "{refused:?}");
-    assert!(refused.head.contains("Retry-After"), "{refused:?}");
     let is_served = |socket: &mut WebSocket| {
         socket.send("421[\"ping\",{}]");
         loop {
@@ -63,6 +60,13 @@ fn a_node_that_drains_closes_its_door_and_serves_who_is_inside() {
     assert!(served.len() >= 7, "{}", served.len());
     let posted = kept.request("POST", &polling.target(), "421[\"ping\",{}]");
     assert!(posted.status == 200 || served.len() == 8, "{posted:?}");
+    let refused = kept.request("GET", "/socket.io/?EIO=4&transport=polling", "");
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert!(
+        refused.head.contains("Retry-After") && refused.head.contains("Connection: close"),
+        "{refused:?}"
+    );
+    assert_eq!(kept.closed(), "");
 
     server.signal("TERM");
     for socket in &mut served {

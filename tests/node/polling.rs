@@ -31,6 +31,11 @@ impl Polling {
         polling
     }
 
+    /// The same session, at another node.
+    pub(crate) fn at(&self, address: SocketAddr) -> Self {
+        Self { address, sid: self.sid.clone() }
+    }
+
     /// The target of this session's requests.
     pub(crate) fn target(&self) -> String {
         format!("/socket.io/?EIO=4&transport=polling&sid={}", self.sid)

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -46,6 +47,10 @@ pub(crate) struct Ear {
     pub(crate) is_up: Cell<bool>,
     /// How often it came up.
     pub(crate) ups: Cell<u32>,
+    /// The core has no room for what comes.
+    pub(crate) is_full: Rc<Cell<bool>>,
+    /// It has room again.
+    pub(crate) room: Rc<rt::WaitList>,
     next_tag: Cell<u64>,
 }
 
@@ -81,8 +86,17 @@ pub(crate) fn with_ear<F: Future<Output = ()>>(settings: RedisSettings, work: im
             watched: RefCell::default(),
             is_up: Cell::new(false),
             ups: Cell::new(0),
+            is_full: Rc::default(),
+            room: Rc::default(),
             next_tag: Cell::new(0),
         });
+        let (is_full, room) = (ear.is_full.clone(), ear.room.clone());
+        ear.client.heed(Rc::new(move || {
+            let room = room.clone();
+            is_full
+                .get()
+                .then(|| Box::pin(async move { room.next().await }) as Pin<Box<dyn Future<Output = ()>>>)
+        }));
         let sink: Weak<dyn Sink> = Rc::downgrade(&(ear.clone() as Rc<dyn Sink>));
         let starter: rt::Starter = Rc::new(|task| rt::spawn(task, Fatal));
         ear.client.start(sink, &starter);

@@ -31,6 +31,13 @@ pub(crate) enum Outcome {
     Trouble(StoreTrouble),
 }
 
+impl Outcome {
+    /// Whether it was carried out.
+    pub(crate) fn is_done(&self) -> bool {
+        matches!(self, Self::Done(_))
+    }
+}
+
 /// What a group was heard of.
 #[derive(Debug, Default)]
 pub(crate) struct Group {

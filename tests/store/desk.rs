@@ -64,11 +64,12 @@ pub(crate) fn append(desk: &Desk, channel: &str, number: u32, payload: &str) -> 
 
 impl Desk {
     /// Starts a store and waits until it hears all partitions.
-    pub(crate) fn start(port: u16, number: u64) -> Self {
+    pub(crate) fn start(ports: &[u16], number: u64) -> Self {
         let (requests, wanted) = channel();
         let (heard, events) = channel();
+        let ports = ports.to_vec();
         let thread = std::thread::spawn(move || {
-            rt::run(Driver::Epoll, || serve(port, run(number), wanted, heard)).unwrap();
+            rt::run(Driver::Epoll, || serve(ports, run(number), wanted, heard)).unwrap();
         });
         let mut desk = Self {
             run: run(number),
@@ -216,10 +217,10 @@ fn placement() -> Placement {
     Placement::new(1, (1, 2)).joined(PARTITIONS)
 }
 
-async fn serve(port: u16, run: RunId, wanted: Receiver<StoreRequest>, heard: Sender<StoreEvent>) {
+async fn serve(ports: Vec<u16>, run: RunId, wanted: Receiver<StoreRequest>, heard: Sender<StoreEvent>) {
     let settings = StoreSettings {
         redis: RedisSettings {
-            hosts: vec![Host { name: "127.0.0.1".to_owned(), port }],
+            hosts: ports.into_iter().map(|port| Host { name: "127.0.0.1".to_owned(), port }).collect(),
             is_tls: false,
             ca_file: None,
             username: None,

@@ -24,10 +24,12 @@ mod repair;
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
+
 use super::Shard;
 use crate::Now;
-use crate::ids::{Epoch, Lane, Partition};
-use crate::limits::{APPENDS_BYTES_MAX, APPENDS_WAITING_MAX};
+use crate::ids::{Epoch, Lane, MessageId, Partition};
+use crate::limits::{APPENDS_BYTES_MAX, APPENDS_WAITING_MAX, FORMER_IDS_MAX};
 use crate::outputs::Outputs;
 use crate::placement::Placement;
 use crate::store::{Refused, StoreEvent, StoreTrouble, Unanswered};
@@ -73,6 +75,28 @@ impl State {
     }
 }
 
+/// The last publications to users of a partition, and of its former epoch: as [`Tie::former`], for rooms without a home.
+#[derive(Debug, Default)]
+struct ToUsers {
+    latest: VecDeque<MessageId>,
+    former: Vec<MessageId>,
+}
+
+impl ToUsers {
+    /// Notes a publication; `false` if it was handed out in the former epoch.
+    fn note(&mut self, id: MessageId) -> bool {
+        if self.latest.len() >= FORMER_IDS_MAX {
+            self.latest.pop_front();
+        }
+        self.latest.push_back(id);
+        !self.former.contains(&id)
+    }
+
+    fn begin_epoch(&mut self) {
+        self.former = std::mem::take(&mut self.latest).into();
+    }
+}
+
 /// One partition of the channels, on the core that hears its feed.
 #[derive(Debug)]
 pub(super) struct Feed {
@@ -84,6 +108,8 @@ pub(super) struct Feed {
     heard: u64,
     numbers: Numbers,
     appends: Appends,
+    /// The last publications to users, whose rooms mostly have no home here.
+    to_users: ToUsers,
     /// When the store is asked again without having said that it is back, monotonic milliseconds; `u64::MAX` if not.
     retry_at_ms: u64,
     /// Homes that are not open though the feed is heard are asked for again then.
@@ -128,6 +154,7 @@ impl Feeds {
             heard: 0,
             numbers: Numbers::default(),
             appends: Appends::default(),
+            to_users: ToUsers::default(),
             retry_at_ms: u64::MAX,
             reopen_at_ms: u64::MAX,
         };
@@ -198,7 +225,7 @@ impl Shard {
     /// Something happened to the partitions whose feed this core hears.
     pub(super) fn hear_feed(&mut self, event: StoreEvent, now: Now, out: &mut Outputs) {
         match event {
-            StoreEvent::Up(partition) => self.begin_repair(partition, now, out),
+            StoreEvent::Up(partition) => self.begin_repair(partition),
             StoreEvent::Down(partition) => {
                 if let Some(feed) = self.feeds.find_mut(partition) {
                     feed.retry_at_ms = u64::MAX;
@@ -207,7 +234,7 @@ impl Shard {
             }
             StoreEvent::Fed(stored) => self.hear(stored, now, out),
             StoreEvent::Appended { partition, number, place, known_as } => {
-                self.note_appended(partition, number, place, known_as, now, out);
+                self.note_appended(partition, number, place, known_as, out);
             }
             StoreEvent::Opened(opened) => self.open_home(*opened, now, out),
             StoreEvent::CaughtUp(caught_up) => self.catch_up(*caught_up, now, out),
@@ -238,13 +265,13 @@ impl Shard {
     }
 
     /// Asks the store again for what it refused, and closes channels that nobody has been in for a while.
-    pub(super) fn feeds_are_due(&mut self, now: Now, out: &mut Outputs) {
+    pub(super) fn feeds_are_due(&mut self, now: Now) {
         let now_ms = now.monotonic_ms();
         for at in 0..self.feeds.feeds.len() {
             let feed = &mut self.feeds.feeds[at];
             let partition = feed.partition;
             if feed.retry_at_ms <= now_ms {
-                self.begin_repair(partition, now, out);
+                self.begin_repair(partition);
             } else if feed.reopen_at_ms <= now_ms {
                 self.ask_for_pasts(partition);
             }
@@ -253,12 +280,17 @@ impl Shard {
         self.count_states();
     }
 
+    /// Whether anything waits for the store that would be lost with this node.
+    pub fn owes(&self) -> bool {
+        self.feeds.waiting_count() + self.feeds.letter_count() > 0
+    }
+
     /// The last position that was handed out of a channel's lane.
     pub(super) fn seq_of(&self, channel: &str) -> u64 {
         self.placement.partition_of(channel).map_or(self.seq, |partition| self.feeds.seq(partition))
     }
 
-    fn count_states(&self) {
+    pub(super) fn count_states(&self) {
         for (gauge, count) in self.metrics.partitions.iter().zip(self.feeds.states()) {
             gauge.set(count);
         }
@@ -270,6 +302,7 @@ impl Shard {
         let feed = self.feeds.of(partition);
         (feed.epoch, feed.heard) = (Some(epoch), heard);
         feed.numbers.begin_lane();
+        feed.to_users.begin_epoch();
         for core in 0..self.placement.core_count() {
             let begun = crate::mail::Mail::LaneBegun(Lane::from(partition), epoch);
             self.post(crate::CoreId(core), begun, out);

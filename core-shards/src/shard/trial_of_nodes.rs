@@ -3,9 +3,12 @@
 #[path = "../../../tests/joined/store.rs"]
 mod store;
 
+use protocol::chat::event::Kind;
+
 use super::trial::{self, Trial, quiet};
 use crate::ids::{CoreId, SessionId};
 use crate::limits::Limits;
+use crate::mail::{Caller, Deed};
 use crate::placement::Placement;
 use store::Store;
 
@@ -67,6 +70,30 @@ impl Nodes {
         }
     }
 
+    /// One thing happens on a line: something is done that was asked for, or something comes that was told.
+    pub(super) fn step(&mut self, line: usize) {
+        self.ask();
+        match self.store.next_event(line) {
+            Some(event) => drop(self.nodes[line].hear_store(event)),
+            None => drop(self.store.carry_out(line)),
+        }
+    }
+
+    /// Everything comes that a line was told.
+    pub(super) fn hear(&mut self, line: usize) {
+        while let Some(event) = self.store.next_event(line) {
+            self.nodes[line].hear_store(event);
+        }
+    }
+
+    /// A back end publishes a message.
+    pub(super) fn post(&mut self, node: usize, channel: &str, content: &str) {
+        let body = format!(r#""content":"{content}""#).into_bytes();
+        let deed = Deed::Publish { kind: Kind::Message, body, client_message_id: None };
+        self.nodes[node].call(Caller::Server, "9", channel, deed);
+        self.settle();
+    }
+
     /// A line breaks after the store has done so many of the requests on their way.
     pub(super) fn cut(&mut self, line: usize, done: usize) {
         self.ask();
@@ -104,16 +131,16 @@ impl Nodes {
         heard.into_iter().filter(|packet| packet.starts_with("431[")).collect()
     }
 
-    /// The contents of the messages, and `sync:required` with its reason, that a session was sent since the last call.
+    /// The contents of the messages, and `sync:required` of channels with its reason, that a session was sent since the last call.
     pub(super) fn heard(&mut self, node: usize, session: SessionId) -> Vec<String> {
         let heard = self.nodes[node].inbox(session);
         let told = heard.iter().filter_map(|packet| {
             if packet.starts_with(r#"42["message","#) {
                 Some(trial::text(packet, "content").to_owned())
             } else {
-                packet
-                    .starts_with(r#"42["sync:required","#)
-                    .then(|| format!("!{}", trial::text(packet, "reason")))
+                let is_of_channel = packet.starts_with(r#"42["sync:required","#)
+                    && !trial::text(packet, "channelId").starts_with("user:");
+                is_of_channel.then(|| format!("!{}", trial::text(packet, "reason")))
             }
         });
         told.collect()

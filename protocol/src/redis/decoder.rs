@@ -32,6 +32,8 @@ impl Default for DecoderLimits {
 const DEPTH_MAX: usize = 16;
 /// The longest line: a status, an error or a number.
 const LINE_BYTES_MAX: usize = 64 * 1024;
+/// What a text has in front that says its format: `txt:` or `mkd:`.
+const VERBATIM_PREFIX: usize = 4;
 /// Room for what is read next.
 const READ_BYTES: usize = 16 * 1024;
 /// A buffer that is larger than this is given back when it is empty.
@@ -191,7 +193,8 @@ impl Decoder {
             b'#' if text == b"t" => self.add(node(NodeKind::True)),
             b'#' if text == b"f" => self.add(node(NodeKind::False)),
             b'$' | b'*' if text == b"-1" => self.add(node(NodeKind::Null)),
-            b'$' | b'=' => self.await_string(NodeKind::Text, count(text)?),
+            b'$' => self.await_string(NodeKind::Text, count(text)?),
+            b'=' => self.await_string(NodeKind::Verbatim, count(text)?),
             b'!' => self.await_string(NodeKind::Error, count(text)?),
             b'*' | b'~' => self.open(NodeKind::List, count(text)?),
             b'%' => self.open(NodeKind::Map, pairs(text)?),
@@ -218,7 +221,12 @@ impl Decoder {
         let begin = self.at;
         self.at += length + 2;
         (self.searched, self.awaited) = (self.at, None);
-        self.add(Node { kind, begin: short(begin), length: short(length) })
+        let (kind, prefix) = match kind {
+            NodeKind::Verbatim if length < VERBATIM_PREFIX => return Err(Violation("a text has no format")),
+            NodeKind::Verbatim => (NodeKind::Text, VERBATIM_PREFIX),
+            kind => (kind, 0),
+        };
+        self.add(Node { kind, begin: short(begin + prefix), length: short(length - prefix) })
     }
 
     fn open(&mut self, kind: NodeKind, length: usize) -> Result<bool, Violation> {
@@ -330,4 +338,154 @@ pub(super) fn integer(text: &[u8]) -> Option<i64> {
         number = if is_negative { number.checked_sub(digit) } else { number.checked_add(digit) }?;
     }
     Some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Everything that is read from `bytes`, and why reading ended if it did.
+    fn read(bytes: &[u8], limits: DecoderLimits) -> (Vec<String>, Option<Violation>) {
+        let (mut decoder, mut received) = (Decoder::new(limits), Vec::new());
+        decoder.room()[..bytes.len()].copy_from_slice(bytes);
+        decoder.filled(bytes.len());
+        loop {
+            match decoder.take() {
+                Ok(Some(one)) => received.push(show(one)),
+                Ok(None) => return (received, None),
+                Err(violation) => return (received, Some(violation)),
+            }
+        }
+    }
+
+    fn show(received: Received<'_>) -> String {
+        fn show_reply(reply: Reply<'_>) -> String {
+            let all = |list: List<'_>| list.iter().map(show_reply).collect::<Vec<_>>().join(" ");
+            match reply {
+                Reply::Text(text) => String::from_utf8_lossy(text).into_owned(),
+                Reply::Error(text) => format!("-{}", String::from_utf8_lossy(text)),
+                Reply::Integer(number) => format!(":{number}"),
+                Reply::Null => "_".to_owned(),
+                Reply::List(list) => format!("[{}]", all(list)),
+                Reply::Map(list) => format!("{{{}}}", all(list)),
+            }
+        }
+        match received {
+            Received::Message { topic, payload } => {
+                format!("{} <- {}", String::from_utf8_lossy(topic), String::from_utf8_lossy(payload))
+            }
+            Received::Push(list) => format!(">{}", list.iter().map(show_reply).collect::<Vec<_>>().join(" ")),
+            Received::Reply(reply) => show_reply(reply),
+        }
+    }
+
+    #[test]
+    fn replies_of_every_kind_are_read() {
+        let check = |bytes: &str, expected: &[&str]| {
+            assert_eq!(
+                read(bytes.as_bytes(), DecoderLimits::default()),
+                (expected.iter().map(ToString::to_string).collect(), None)
+            );
+        };
+        check(
+            "+OK\r\n-OOM no\r\n:-7\r\n_\r\n#t\r\n#f\r\n,1.5\r\n(123\r\n",
+            &["OK", "-OOM no", ":-7", "_", ":1", ":0", "1.5", "123"],
+        );
+        check(
+            "$2\r\n\r\n\r\n$0\r\n\r\n$-1\r\n*-1\r\n!3\r\nERR\r\n=7\r\ntxt:abc\r\n",
+            &["\r\n", "", "_", "_", "-ERR", "abc"],
+        );
+        check(
+            "*0\r\n%0\r\n~2\r\n:1\r\n:2\r\n%1\r\n+a\r\n*2\r\n*1\r\n:1\r\n_\r\n+next\r\n",
+            &["[]", "{}", "[:1 :2]", "{a [[:1] _]}", "next"],
+        );
+        check("|1\r\n+ttl\r\n:3\r\n*2\r\n|1\r\n+a\r\n*0\r\n:1\r\n:2\r\n", &["[:1 :2]"]);
+        check(
+            ":9223372036854775807\r\n:-9223372036854775808\r\n",
+            &[":9223372036854775807", ":-9223372036854775808"],
+        );
+    }
+
+    #[test]
+    fn messages_are_told_from_other_pushes() {
+        let check = |bytes: &str, expected: &[&str]| {
+            assert_eq!(
+                read(bytes.as_bytes(), DecoderLimits::default()),
+                (expected.iter().map(ToString::to_string).collect(), None)
+            );
+        };
+        check(
+            ">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$2\r\nhi\r\n>3\r\n$8\r\nsmessage\r\n$0\r\n\r\n$0\r\n\r\n:1\r\n",
+            &["a <- hi", " <- ", ":1"],
+        );
+        check(">3\r\n+message\r\n+a\r\n$2\r\nhi\r\n", &["a <- hi"]);
+        check(
+            ">3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n>2\r\n$10\r\ninvalidate\r\n_\r\n",
+            &[">subscribe a :1", ">invalidate _"],
+        );
+    }
+
+    #[test]
+    fn what_is_no_reply_is_refused() {
+        let wrong = [
+            "?\r\n",
+            "\r\n",
+            "+a\n",
+            ":\r\n",
+            ":+1\r\n",
+            ":1x\r\n",
+            ":9223372036854775808\r\n",
+            "$-2\r\n",
+            "$1\r\nab\r\n",
+            "$?\r\n",
+            "*?\r\n",
+            "#x\r\n",
+            "_x\r\n",
+            "*1\r\n>1\r\n+a\r\n",
+            "=3\r\nabc\r\n",
+            "*99999999999999999999\r\n",
+            "%9223372036854775807\r\n",
+            "$99999999999\r\n",
+        ];
+        for bytes in wrong {
+            assert!(read(bytes.as_bytes(), DecoderLimits::default()).1.is_some(), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn bounds_hold() {
+        let limits = DecoderLimits { reply_bytes_max: 100, elements_max: 10 };
+        assert_eq!(read("*10\r\n".as_bytes(), limits).1, None);
+        assert!(read("*11\r\n".as_bytes(), limits).1.is_some());
+        assert!(read("*6\r\n%5\r\n".as_bytes(), limits).1.is_some());
+        assert!(read("$101\r\n".as_bytes(), limits).1.is_some());
+        assert!(read("*1\r\n".repeat(DEPTH_MAX).as_bytes(), DecoderLimits::default()).1.is_none());
+        assert!(read("*1\r\n".repeat(DEPTH_MAX + 1).as_bytes(), DecoderLimits::default()).1.is_some());
+        assert!(read("|1\r\n+a\r\n".repeat(DEPTH_MAX + 1).as_bytes(), DecoderLimits::default()).1.is_some());
+        let mut decoder = Decoder::new(DecoderLimits::default());
+        let is_refused = (0..LINE_BYTES_MAX / READ_BYTES + 1).any(|_| {
+            decoder.room()[..READ_BYTES].fill(b'+');
+            decoder.filled(READ_BYTES);
+            decoder.take().is_err()
+        });
+        assert!(is_refused, "a line without an end");
+    }
+
+    #[test]
+    fn a_long_reply_in_small_pieces_is_read_once() {
+        // 100,000 elements in pieces of 16 bytes: read from the start each time, this would take minutes.
+        let mut bytes = b"*100000\r\n".to_vec();
+        (0..100_000).for_each(|_| bytes.extend_from_slice(b"$4\r\nabcd\r\n"));
+        let mut decoder = Decoder::new(DecoderLimits::default());
+        let (pieces, last) = bytes.as_chunks::<16>();
+        for piece in pieces {
+            decoder.room()[..16].copy_from_slice(piece);
+            decoder.filled(16);
+            assert!(decoder.take().unwrap().is_none(), "the last piece is missing");
+        }
+        decoder.room()[..last.len()].copy_from_slice(last);
+        decoder.filled(last.len());
+        let Some(Received::Reply(Reply::List(list))) = decoder.take().unwrap() else { panic!("it is whole") };
+        assert_eq!((list.len(), list.get(99_999).and_then(Reply::as_text)), (100_000, Some(&b"abcd"[..])));
+    }
 }

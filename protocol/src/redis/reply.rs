@@ -13,6 +13,8 @@ pub(super) struct Node {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NodeKind {
     Text,
+    /// A text with its format in front; a text as soon as it is whole.
+    Verbatim,
     Error,
     Integer,
     True,
@@ -84,7 +86,7 @@ impl<'a> Reply<'a> {
             bytes.get(begin..begin + node.length as usize).unwrap_or_default()
         };
         match node.kind {
-            NodeKind::Text => Self::Text(text()),
+            NodeKind::Text | NodeKind::Verbatim => Self::Text(text()),
             NodeKind::Error => Self::Error(text()),
             NodeKind::Integer => Self::Integer(super::decoder::integer(text()).unwrap_or_default()),
             NodeKind::True => Self::Integer(1),

@@ -39,6 +39,13 @@ pub(in crate::redis) struct Parcel {
     bytes: Vec<u8>,
 }
 
+impl Parcel {
+    /// The command.
+    pub(in crate::redis) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// What a client knows of a cluster.
 pub(super) struct Cluster {
     topology: Topology,
@@ -120,19 +127,17 @@ impl Hub {
 
     /// Sends a command that is out on its way.
     fn dispatch(&self, slot: Slot, way: Way, traveller: Traveller<Parcel>) {
-        let host = match &way {
-            Way::Owner => self.in_cluster(|cluster| cluster.owner(slot).cloned()).flatten(),
-            Way::Asking(host) => Some(host.clone()),
+        let standing = match &way {
+            Way::Owner => self.standing_of_owner(slot),
+            Way::Asking(host) => Some(self.standing_or_open(host)),
         };
-        let reason = match host.map(|host| self.standing_or_open(&host)) {
+        let reason = match standing {
             Some(Standing::Up(link)) if !link.is_full() => {
                 self.metrics.commands.increment();
                 if way != Way::Owner {
                     link.send(self.now_us(), Errand::Unanswered, |out| push_command(out, ASKING));
                 }
-                let bytes = traveller.command.bytes.clone();
-                let errand = Errand::Parcel { slot, traveller: Box::new(traveller) };
-                return link.send(self.now_us(), errand, |out| out.extend_from_slice(&bytes));
+                return link.send_parcel(self.now_us(), slot, Box::new(traveller));
             }
             Some(Standing::Fresh | Standing::Missing) => {
                 self.in_cluster(|cluster| cluster.detours.postpone(slot, way, traveller));
@@ -148,9 +153,25 @@ impl Hub {
         self.refuse(traveller.command.tag, reason);
     }
 
+    /// How things are with the link to a slot's master; `None` if the master is not known.
+    fn standing_of_owner(&self, slot: Slot) -> Option<Standing> {
+        let standing = self.in_cluster(|cluster| {
+            let owner = cluster.owner(slot)?;
+            let standing = self.links.borrow().standing(owner);
+            let missing = matches!(standing, Standing::Missing).then(|| owner.clone());
+            Some((standing, missing))
+        });
+        let (standing, missing) = standing??;
+        missing.into_iter().for_each(|host| self.open(host));
+        Some(standing)
+    }
+
     /// Sends what waited and may go on.
     pub(super) fn release(&self) {
         let released = self.in_cluster(|cluster| {
+            if cluster.detours.is_straight() {
+                return Vec::new();
+            }
             let mut released = Vec::new();
             let links = self.links.borrow();
             let topology = &cluster.topology;
@@ -185,6 +206,7 @@ impl Hub {
             Reply::Error(error) => Redirect::read(error, link.host()),
             _ => None,
         };
+        let has_moved = matches!(redirect, Some(Redirect::Moved(..)));
         if let Some(Redirect::Moved(moved, owner)) = &redirect {
             self.in_cluster(|cluster| cluster.topology.handle_moved(*moved, owner, now));
         }
@@ -203,7 +225,9 @@ impl Hub {
             self.in_cluster(|cluster| cluster.settle(&parcel));
             self.answer(link, slot, parcel.tag, trouble, reply);
         }
-        self.regroup();
+        if has_moved {
+            self.regroup();
+        }
         self.release();
     }
 
@@ -218,7 +242,7 @@ impl Hub {
     ) {
         let reply = match (trouble, reply) {
             (Some(Trouble::ClusterDown), _) => {
-                self.handle_not_whole(slot);
+                self.handle_not_whole(link, slot);
                 Err(StoreTrouble::Away)
             }
             (Some(trouble), _) => {
@@ -249,9 +273,9 @@ impl Hub {
     }
 
     /// The cluster carries out nothing because it misses a master: the groups of this slot live by themselves.
-    fn handle_not_whole(&self, slot: Slot) {
+    fn handle_not_whole(&self, link: &Rc<Link>, slot: Slot) {
         self.metrics.note_trouble(Trouble::ClusterDown, now_unix_ms());
-        self.in_cluster(|cluster| cluster.topology.handle_doubt(Instant::now()));
+        self.in_cluster(|cluster| cluster.topology.handle_not_whole(link.host(), Instant::now()));
         for place in (0..self.groups.len()).filter(|place| self.groups[*place].slot == slot) {
             self.lower(group_id(place), RAISE_PAUSE);
         }
@@ -289,11 +313,12 @@ impl Hub {
         self.release();
     }
 
-    /// A link was lost or could not be made.
-    pub(super) fn handle_doubt(&self, is_asked: bool) {
+    /// A link was lost or could not be made. `is_asked`: while the topology was asked for on it.
+    pub(super) fn handle_doubt(&self, link: &Rc<Link>, is_asked: bool) {
         self.in_cluster(|cluster| {
             let now = Instant::now();
-            if is_asked {
+            let is_scout = !cluster.slots.iter().any(|slot| cluster.owner(*slot) == Some(link.host()));
+            if is_asked || is_scout {
                 cluster.topology.handle_no_answer(now);
             }
             cluster.topology.handle_doubt(now);
@@ -312,7 +337,10 @@ impl Hub {
                 self.lower(group, TICK);
                 self.regroup();
             }
-            (None, Some(Trouble::ClusterDown | Trouble::TryAgain)) => self.lower(group, RAISE_PAUSE),
+            (None, Some(Trouble::ClusterDown)) => {
+                self.handle_not_whole(link, self.groups[usize::from(group.0)].slot)
+            }
+            (None, Some(Trouble::TryAgain)) => self.lower(group, RAISE_PAUSE),
             (None, trouble) => {
                 let sentence = String::from_utf8_lossy(&error[..error.len().min(200)]).into_owned();
                 link.cut(Failure::new(trouble.unwrap_or(Trouble::Foreign), sentence));
@@ -341,7 +369,9 @@ impl Hub {
                 self.in_cluster(|cluster| cluster.topology.handle_moved(slot, &owner, now));
                 self.regroup();
             }
-            (None, Some(Trouble::ClusterDown)) => self.lower(group, RAISE_PAUSE),
+            (None, Some(Trouble::ClusterDown)) => {
+                self.handle_not_whole(link, self.groups[usize::from(group.0)].slot);
+            }
             _ => {}
         }
     }
@@ -359,7 +389,7 @@ impl Hub {
         if matches!(self.links.borrow().standing(link.host()), Standing::Fresh) {
             return;
         }
-        self.links.borrow_mut().release(|_| false);
+        self.links.borrow_mut().release_all();
         self.metrics.links.take(1);
         link.close();
         self.open(hosts[(place + 1) % hosts.len()].clone());
@@ -426,11 +456,7 @@ impl Hub {
             Some(cluster.topology.next_node().clone())
         });
         let Some(host) = host.flatten() else { return };
-        // Whoever is there is asked; the one whose turn it is is there the next time.
-        let link = match self.links.borrow().standing(&host) {
-            Standing::Up(link) => Some(link),
-            _ => self.links.borrow().first_up(),
-        };
+        let link = self.link_to_ask(&host);
         match link {
             Some(link) => {
                 link.send(self.now_us(), Errand::Topology, |out| push_command(out, ASK_TOPOLOGY));
@@ -439,6 +465,19 @@ impl Hub {
                 self.standing_or_open(&host);
             }
         }
+    }
+
+    /// Whoever is there is asked: the one whose turn it is, or another, and one that may be wrong only if it is alone.
+    fn link_to_ask(&self, host: &Host) -> Option<Rc<Link>> {
+        let links = self.links.borrow();
+        let now = Instant::now();
+        self.in_cluster(|cluster| {
+            let is_trusted = |link: &&Rc<Link>| !cluster.topology.is_distrusted(link.host(), now);
+            let up = || links.iter().filter(|link| link.is_up());
+            let turn = up().filter(is_trusted).find(|link| link.host() == host);
+            turn.or_else(|| up().find(is_trusted)).or_else(|| up().next()).cloned()
+        })
+        .flatten()
     }
 
     /// Lets go of links to servers that serve no slot of ours.
@@ -451,7 +490,7 @@ impl Hub {
                     || cluster.detours.is_awaited(link.host())
                     || cluster.slots.iter().any(|slot| cluster.owner(*slot) == Some(link.host()))
             };
-            self.links.borrow_mut().release(is_wanted)
+            self.links.borrow_mut().release(Instant::now(), is_wanted)
         });
         for link in released.into_iter().flatten() {
             self.metrics.links.take(1);

@@ -1,10 +1,14 @@
 //! The way to Redis, for nodes that have one. Sums over the cores; nothing is said by a node that is alone.
 
+use core_shards::ShardMetrics;
 use core_shards::metrics::Counter;
 
 use super::page::{Page, Type};
 use crate::redis::{StoreMetrics, Trouble};
 use crate::routes::Surroundings;
+
+/// States of a partition, by their numbers.
+const STATES: [&str; 3] = ["adrift", "repairing", "live"];
 
 /// A metric of each core's way.
 type OfStore = (&'static str, Type, &'static str, fn(&StoreMetrics) -> &Counter);
@@ -83,7 +87,55 @@ pub(super) fn all(page: &mut Page, surroundings: &Surroundings) {
             (label, cores.iter().map(|core| core.troubles[trouble as usize].get()).sum::<u64>())
         }),
     );
+    channels(page, surroundings);
     let help = "From a canary's departure until it was heard: the whole way to Redis and back.";
     page.histograms("realtime_redis_round_trip_seconds", help, 1e6)
         .sum(&[], cores.iter().map(|core| &core.round_trip));
+}
+
+/// What losing and finding Redis again meant for the channels.
+fn channels(page: &mut Page, surroundings: &Surroundings) {
+    let sum = |field: fn(&ShardMetrics) -> &Counter| surroundings.sum_shards(field);
+    let states = STATES.iter().enumerate();
+    page.by(
+        "state",
+        (
+            "realtime_redis_partition_states",
+            Type::Gauge,
+            "Partitions by how far they are with what was missed.",
+        ),
+        states.map(|(number, state)| (*state, surroundings.sum_shards(|shard| &shard.partitions[number]))),
+    );
+    let gauge = ("realtime_redis_appends_waiting", "Publications that Redis has not confirmed.");
+    page.gauge(gauge.0, gauge.1, sum(|shard| &shard.appends_waiting));
+    let counters: [(&str, &str, fn(&ShardMetrics) -> &Counter); 5] = [
+        (
+            "realtime_redis_appends_refused_total",
+            "Publications refused because Redis was away for too long, or refused them.",
+            |shard| &shard.appends_refused,
+        ),
+        (
+            "realtime_redis_provisional_total",
+            "Publications handed out here before Redis had them.",
+            |shard| &shard.provisional,
+        ),
+        (
+            "realtime_redis_catch_ups_total",
+            "Times that a partition was asked for what its feed had not brought.",
+            |shard| &shard.catch_ups,
+        ),
+        (
+            "realtime_redis_gaps_total",
+            "Gaps that could not be filled and were announced to the members of a channel.",
+            |shard| &shard.gaps,
+        ),
+        (
+            "realtime_redis_tails_lost_total",
+            "Times that Redis had lost the end of a partition without knowing it.",
+            |shard| &shard.tails_lost,
+        ),
+    ];
+    for (name, help, field) in counters {
+        page.counter(name, help, sum(field));
+    }
 }

@@ -1,10 +1,10 @@
 -- Appends publications of one partition in the order in which they are given, and tells every node.
 --
--- KEYS   the partition's counter, the stream of what is said to users, the progress of runs; then for each publication
+-- KEYS   the partition's counter, the stream of what is said to users, the progress of the run; then for each publication
 --        its channel's state and stream and, where it has one, the key of its receipt
 -- ARGV   letters for an epoch that begins here, entries of a stream, entries of the users' stream, lives of a state, of
---        a stream and of a receipt in ms, the command that publishes, the run, the number of its last publication in
---        this call; then for each publication its marks, its topic, its body and, where it has a receipt, its id
+--        a stream and of a receipt in ms, the command that publishes, the number of the run's last publication in this
+--        call; then for each publication its marks, its topic, its body and, where it has a receipt, its id
 -- marks  a sum: 1 it takes an offset and is kept, 2 it has a receipt, 4 it is said to a user
 --
 -- Answers for each publication its head; for one that has a receipt already, the receipt.
@@ -30,8 +30,17 @@ if counter then
   part, number = unpack('>c8I5', counter)
 end
 
+-- Whoever deletes the counter leaves streams behind that are further than it: they are of no use any more.
+local function keep(stream, max, id, entry)
+  local kept = redis.pcall('XADD', stream, 'MAXLEN', '~', max, id, 'p', entry)
+  if type(kept) == 'table' and kept.err then
+    call('DEL', stream)
+    call('XADD', stream, id, 'p', entry)
+  end
+end
+
 local answers = {}
-local key, argument = 4, 10
+local key, argument = 4, 9
 while argument <= #ARGV do
   local marks, topic, body = tonumber(ARGV[argument]), ARGV[argument + 1], ARGV[argument + 2]
   local state_key, stream_key = KEYS[key], KEYS[key + 1]
@@ -81,12 +90,12 @@ while argument <= #ARGV do
     end
     if is_kept then
       local id = string.format('%d-%d', number, offset)
-      call('XADD', stream_key, 'MAXLEN', '~', kept_max, id, 'p', entry)
+      keep(stream_key, kept_max, id, entry)
       if is_due then
         call('PEXPIRE', stream_key, stream_life)
       end
       if marks >= 4 then
-        call('XADD', KEYS[2], 'MAXLEN', '~', users_max, id, 'p', entry)
+        keep(KEYS[2], users_max, id, entry)
       end
     end
     call(publish, topic, entry)
@@ -94,5 +103,5 @@ while argument <= #ARGV do
   end
 end
 call('SET', KEYS[1], pack('>c8I5', part, number))
-call('HSET', KEYS[3], ARGV[8], ARGV[9])
+call('SET', KEYS[3], ARGV[8], 'PX', state_life)
 return answers

@@ -1,10 +1,10 @@
 -- Tells what followed on channels of a partition. Begins the epochs that have not begun, as open.lua does.
 --
--- KEYS  the partition's counter, the stream of what is said to users, the progress of runs; then for each channel its
+-- KEYS  the partition's counter, the stream of what is said to users, the progress of the run; then for each channel its
 --       state and stream
 -- ARGV  letters for an epoch that begins here, life of a state in ms, bytes at most of one channel and of all;
 --       the number in the partition after which users' entries are wanted ('-' if none are), entries to which their
---       stream is trimmed; the run; then for each channel the epoch, the offset and the time that are known
+--       stream is trimmed; then for each channel the epoch, the offset and the time that are known
 --
 -- Answers the counter; the number of the run's last publication that was carried out; what was said to users, or 0 if a
 -- part of it is kept no more; how many channels were looked at, which is fewer than asked for where all bytes are used
@@ -55,7 +55,7 @@ if users_after ~= '-' and tonumber(users_after) < last_number then
   bytes_left = bytes_left - bytes
 end
 
-local answers = { counter, tonumber(call('HGET', KEYS[3], ARGV[7]) or 0), users, 0 }
+local answers = { counter, tonumber(call('GET', KEYS[3]) or 0), users, 0 }
 local looked_at = 0
 for place = 0, (#KEYS - 3) / 2 - 1 do
   if bytes_left <= 0 then
@@ -63,8 +63,8 @@ for place = 0, (#KEYS - 3) / 2 - 1 do
   end
   looked_at = place + 1
   local state_key = KEYS[2 * place + 4]
-  local known_epoch = ARGV[3 * place + 8]
-  local known_offset, known_time = tonumber(ARGV[3 * place + 9]), tonumber(ARGV[3 * place + 10])
+  local known_epoch = ARGV[3 * place + 7]
+  local known_offset, known_time = tonumber(ARGV[3 * place + 8]), tonumber(ARGV[3 * place + 9])
   local state = call('GET', state_key)
   local of, epoch, offset, time, renewal, kept_number = '', fresh, 0, 0, 0, 0
   if state then

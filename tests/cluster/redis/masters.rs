@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Connection, Options, Redis, Reply, wait_until};
 
@@ -124,7 +124,15 @@ impl RedisCluster {
     pub(crate) fn fail_over(&self, slot: u16) -> usize {
         let master = self.owner(slot).unwrap();
         let replica = self.replica_of(master);
-        assert_eq!(self.nodes[replica].call(&["CLUSTER", "FAILOVER"]).text(), "OK");
+        let mut next = Instant::now();
+        wait_until("the replica is promoted", || {
+            // A replica that does not get there in five seconds, under load, gives up.
+            if Instant::now() >= next {
+                self.nodes[replica].call(&["CLUSTER", "FAILOVER"]);
+                next = Instant::now() + Duration::from_secs(6);
+            }
+            self.owner(slot).is_some_and(|owner| owner != master)
+        });
         self.wait_for_promotion(slot, master)
     }
 
@@ -206,9 +214,9 @@ impl RedisCluster {
         wait_until("the cluster is whole", || {
             let mut running = self.nodes.iter().filter(|node| node.is_running());
             running.all(|node| {
-                let state = node.call(&["CLUSTER", "INFO"]).text();
+                let Reply::Text(state) = node.call(&["CLUSTER", "INFO"]) else { return false };
                 let is_linked = node.info("master_link_status").is_none_or(|status| status == "up");
-                state.contains("cluster_state:ok") && is_linked
+                String::from_utf8_lossy(&state).contains("cluster_state:ok") && is_linked
             })
         });
         let masters = (0..SLOT_COUNT).step_by(4096).filter_map(|slot| self.owner(slot));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use core_shards::cursor::RunId;
-use core_shards::store::{Refused, StoreEvent, StoreRequest, StoreTrouble, Topic, Unanswered};
+use core_shards::store::{Append, Refused, StoreEvent, StoreRequest, StoreTrouble, Topic, Unanswered};
 use core_shards::{ChannelName, Partition, Placement};
 
 pub(super) struct Line {
@@ -12,6 +12,8 @@ pub(super) struct Line {
     pub(super) is_up: bool,
     is_dead: bool,
     requests: VecDeque<StoreRequest>,
+    /// Appends of a former line that have not reached the store, and still may.
+    late: VecDeque<Box<Append>>,
     events: VecDeque<StoreEvent>,
     /// What is to be heard; what was opened stays so until it is closed.
     watched: BTreeSet<ChannelName>,
@@ -27,6 +29,7 @@ impl Line {
             is_up: false,
             is_dead: false,
             requests: VecDeque::new(),
+            late: VecDeque::new(),
             events: VecDeque::new(),
             watched: BTreeSet::new(),
             unanswered: Vec::new(),
@@ -55,6 +58,14 @@ impl Line {
 
     pub(super) fn next_request(&mut self) -> Option<StoreRequest> {
         self.requests.pop_front()
+    }
+
+    pub(super) fn next_late(&mut self) -> Option<Box<Append>> {
+        self.late.pop_front()
+    }
+
+    pub(super) fn forget_late(&mut self) {
+        self.late.clear();
     }
 
     pub(super) fn tell(&mut self, event: StoreEvent) {
@@ -102,7 +113,8 @@ impl Line {
     }
 
     pub(super) fn connect(&mut self) {
-        if self.is_up || self.is_dead {
+        // A line takes longer to make than its owner to hear that the one before broke.
+        if self.is_up || self.is_dead || !self.events.is_empty() {
             return;
         }
         self.is_up = true;
@@ -114,7 +126,10 @@ impl Line {
             return;
         }
         self.is_up = false;
-        self.requests.clear();
+        self.late.extend(self.requests.drain(..).filter_map(|request| match request {
+            StoreRequest::Append(append) => Some(append),
+            _ => None,
+        }));
         // What did not come by now never does.
         self.events.retain(|event| {
             matches!(event, StoreEvent::Refused(_) | StoreEvent::Up(_) | StoreEvent::Down(_))
@@ -132,6 +147,7 @@ impl Line {
     pub(super) fn die(&mut self) {
         (self.is_up, self.is_dead) = (false, true);
         self.requests.clear();
+        self.late.clear();
         self.events.clear();
     }
 }
@@ -142,15 +158,9 @@ fn answer_to(request: &StoreRequest) -> Option<Unanswered> {
         StoreRequest::Open(channel) => Some(Unanswered::Open(channel.clone())),
         StoreRequest::CatchUp(catch_up) => Some(Unanswered::CatchUp(catch_up.partition, catch_up.ticket)),
         StoreRequest::TakeSession { ticket, .. } => Some(Unanswered::TakeSession(*ticket)),
-        StoreRequest::AskAbsences { ticket, .. } => Some(Unanswered::AskAbsences(*ticket)),
         StoreRequest::Renew { .. } => Some(Unanswered::Renew),
-        StoreRequest::Close(_)
-        | StoreRequest::Renounce(..)
-        | StoreRequest::Signal(..)
-        | StoreRequest::KeepSession { .. }
-        | StoreRequest::DropSession { .. }
-        | StoreRequest::NoteAbsences { .. }
-        | StoreRequest::EndAbsence { .. } => None,
+        StoreRequest::AskAbsences { ticket, .. } => Some(Unanswered::AskAbsences(*ticket)),
+        _ => None,
     }
 }
 
@@ -161,8 +171,8 @@ fn is_answer(event: &StoreEvent, request: &Unanswered) -> bool {
         }
         (StoreEvent::Opened(opened), Unanswered::Open(channel)) => opened.channel == *channel,
         (StoreEvent::CaughtUp(caught_up), Unanswered::CatchUp(_, ticket)) => caught_up.ticket == *ticket,
-        (StoreEvent::Taken { ticket, .. }, Unanswered::TakeSession(asked)) => ticket == asked,
         (StoreEvent::Absences { ticket, .. }, Unanswered::AskAbsences(asked)) => ticket == asked,
+        (StoreEvent::Taken { ticket, .. }, Unanswered::TakeSession(asked)) => ticket == asked,
         (StoreEvent::Leases { .. }, Unanswered::Renew) => true,
         (StoreEvent::Refused(refused), request) => format!("{:?}", refused.request) == format!("{request:?}"),
         _ => false,

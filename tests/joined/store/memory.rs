@@ -21,6 +21,8 @@ struct Channel {
     partition_epoch: Epoch,
     offset: u64,
     timestamp_ms: u64,
+    /// The number of the last publication that is kept.
+    last_number: u64,
     tail: Vec<Kept>,
 }
 
@@ -46,7 +48,7 @@ struct Shelf {
 pub(super) struct Memory {
     shelves: BTreeMap<u16, Shelf>,
     sessions: HashMap<Box<str>, Vec<u8>>,
-    absences: HashMap<UserId, BTreeMap<ChannelName, Vec<u8>>>,
+    absences: BTreeMap<UserId, BTreeMap<ChannelName, Vec<u8>>>,
     leases: HashMap<(RunId, u32), u64>,
     random: u64,
 }
@@ -60,7 +62,7 @@ pub(super) struct Done {
 }
 
 /// A publication once more.
-pub(super) fn copy(stored: &Stored) -> Stored {
+pub(crate) fn copy(stored: &Stored) -> Stored {
     let Stored { channel, partition, place, payload } = stored;
     Stored { channel: channel.clone(), partition: *partition, place: *place, payload: payload.clone() }
 }
@@ -70,7 +72,7 @@ impl Memory {
         Self {
             shelves: BTreeMap::new(),
             sessions: HashMap::new(),
-            absences: HashMap::new(),
+            absences: BTreeMap::new(),
             leases: HashMap::new(),
             random: seed | 1,
         }
@@ -85,7 +87,8 @@ impl Memory {
     }
 
     pub(super) fn forget_all(&mut self) {
-        *self = Self::new(self.random);
+        (self.shelves, self.sessions, self.leases) = (BTreeMap::new(), HashMap::new(), HashMap::new());
+        self.absences.clear();
     }
 
     fn new_epoch(&mut self) -> Epoch {
@@ -116,6 +119,7 @@ impl Memory {
             partition_epoch,
             offset: 0,
             timestamp_ms: 0,
+            last_number: 0,
             tail: Vec::new(),
         });
         if channel.partition_epoch != partition_epoch {
@@ -128,6 +132,20 @@ impl Memory {
         let partition = append.partition;
         let partition_epoch = self.partition_epoch(partition);
         let shelf = self.shelf(partition);
+        let last = shelf.appended.get(&run).copied();
+        if let Some(last) = last.filter(|_| !append.is_out_of_turn)
+            && append.number.wrapping_sub(last) as i32 <= 0
+        {
+            // A broken line delivers it late.
+            let place = StoredPlace {
+                partition_epoch,
+                number: 0,
+                epoch: partition_epoch,
+                offset: Offset(0),
+                timestamp_ms: 0,
+            };
+            return Done { place, known_as: None, stored: None };
+        }
         shelf.appended.insert(run, append.number);
         if let Some((id, place)) = append.idempotency.as_ref().and_then(|key| shelf.receipts.get(key)) {
             return Done { place: *place, known_as: Some(*id), stored: None };
@@ -146,6 +164,7 @@ impl Memory {
         };
         let kept = Kept { place, payload: append.payload.clone() };
         if append.is_kept {
+            channel.last_number = number;
             channel.tail.push(kept.clone());
             let surplus = channel.tail.len().saturating_sub(size_max);
             channel.tail.drain(..surplus);
@@ -215,21 +234,25 @@ impl Memory {
         self.sessions.remove(pid)
     }
 
+    pub(super) fn last_number(&mut self, partition: Partition, name: &ChannelName) -> u64 {
+        self.channel(partition, name).last_number
+    }
+
     pub(super) fn note_absences(&mut self, user: UserId, channels: Vec<(ChannelName, Vec<u8>)>) {
-        let absences = self.absences.entry(user).or_default();
-        for (channel, absence) in channels {
-            absences.entry(channel).or_insert(absence);
+        let known = self.absences.entry(user).or_default();
+        for (channel, noted) in channels {
+            known.entry(channel).or_insert(noted);
         }
     }
 
-    pub(super) fn absences(&self, user: &str) -> Vec<(ChannelName, Vec<u8>)> {
-        let absences = self.absences.get(user).into_iter().flatten();
-        absences.map(|(channel, absence)| (channel.clone(), absence.clone())).collect()
+    pub(super) fn absences(&self, user: &UserId) -> Vec<(ChannelName, Vec<u8>)> {
+        let known = self.absences.get(user).into_iter().flatten();
+        known.map(|(channel, noted)| (channel.clone(), noted.clone())).collect()
     }
 
-    pub(super) fn end_absence(&mut self, user: &str, channel: &str) {
-        if let Some(absences) = self.absences.get_mut(user) {
-            absences.remove(channel);
+    pub(super) fn end_absence(&mut self, user: &UserId, channel: &ChannelName) {
+        if let Some(known) = self.absences.get_mut(user) {
+            known.remove(channel);
         }
     }
 

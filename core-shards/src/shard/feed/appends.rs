@@ -105,6 +105,7 @@ impl Waiting {
             id: self.id,
             number: self.number,
             is_provisional: self.is_handed_out(),
+            is_out_of_turn: self.was_refused,
             is_kept: self.is_kept(),
             idempotency: self.idempotency.clone(),
             payload,

@@ -60,13 +60,13 @@ impl Shard {
         match &mut feed.state {
             // What followed is asked for when the feed is whole again.
             State::Adrift => {}
-            State::Repairing(repair) => repair.keep(stored),
+            State::Repairing(repair) => repair.keep(*stored),
             State::Live if is_foreign || has_hole() == Some(true) => {
-                self.begin_repair(partition, now, out);
+                self.begin_repair(partition);
                 if let Some(feed) = self.feeds.find_mut(partition)
                     && let State::Repairing(repair) = &mut feed.state
                 {
-                    repair.keep(stored);
+                    repair.keep(*stored);
                 }
             }
             State::Live => {
@@ -93,11 +93,11 @@ impl Shard {
             match self.homes.table.at(index).fit(&place) {
                 // Nothing that is kept is missing.
                 Fit::Next if place.offset.0 == 0 || !is_placeless => {}
-                Fit::Known => return self.finish_stored(own, &place, None, now, out),
+                Fit::Known => return self.finish_stored(own, &place, None, out),
                 // Nobody can be handed what cannot be read, or what comes behind what followed it.
                 _ if is_placeless => {
                     self.leave_gap(index, GapReason::Trimmed, &place, place.offset, out);
-                    return self.finish_stored(own, &place, None, now, out);
+                    return self.finish_stored(own, &place, None, out);
                 }
                 Fit::Next | Fit::Hole => {
                     self.leave_gap(index, GapReason::Trimmed, &place, place.offset.before(), out);
@@ -108,10 +108,10 @@ impl Shard {
             }
         }
         let (Some((id, message)), Some(seq)) = (message, seq) else {
-            return self.finish_stored(own, &place, None, now, out);
+            return self.finish_stored(own, &place, None, out);
         };
         if open.is_none() && !stored.channel.starts_with("user:") {
-            return self.finish_stored(own, &place, None, now, out);
+            return self.finish_stored(own, &place, None, out);
         }
         let arrival = Arrival { stored, seq, id, message, own };
         self.receive(open, arrival, now, out);
@@ -119,14 +119,15 @@ impl Shard {
 
     /// Hands out a publication that follows what was handed out before, and remembers it.
     fn receive(&mut self, open: Option<u32>, arrival: Arrival<'_>, now: Now, out: &mut Outputs) {
-        let place = arrival.stored.place;
+        let (place, partition) = (arrival.stored.place, arrival.stored.partition);
         let id = arrival.id;
         let (mut publication, mut own) = arrival.publication(now);
         let had = own.as_ref().is_some_and(Waiting::is_handed_out);
-        let had = had || open.is_some_and(|index| self.homes.table.at(index).had_before(&id));
+        let is_new = !publication.channel.starts_with("user:") || self.feeds.of(partition).to_users.note(id);
+        let had = had || !is_new || open.is_some_and(|index| self.homes.table.at(index).had_before(&id));
         if let (Some(index), false) = (open, had) {
             self.end_typing_of(index, &publication, own.as_ref(), now, out);
-            publication.encode(self.homes.table.at(index).forms(), self.run);
+            publication.encode(self.homes.table.at(index).volatile_forms().into_iter(), self.run);
             self.metrics.encodes.add(publication.frames.form_count() as u64);
         }
         if own.is_some() && !had {
@@ -149,7 +150,7 @@ impl Shard {
             self.answer_polls(index, out);
             self.look_at_home(index);
         }
-        self.finish_stored(own, &place, Some(publication), now, out);
+        self.finish_stored(own, &place, Some(publication), out);
     }
 
     /// Sends a publication to every local member of a channel, and to its owner if it is a user's room. Returns to how
@@ -208,12 +209,11 @@ impl Shard {
         own: Option<Waiting>,
         place: &StoredPlace,
         publication: Option<Arc<Publication>>,
-        now: Now,
         out: &mut Outputs,
     ) {
         if let Some(own) = own {
             let receipt = Receipt::of_stored(own.id, place);
-            self.finish(own, Ok(receipt), publication, now, out);
+            self.finish(own, Ok(receipt), publication, out);
         }
     }
 }

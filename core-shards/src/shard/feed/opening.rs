@@ -88,6 +88,9 @@ impl Shard {
         now: Now,
         out: &mut Outputs,
     ) -> Option<Mail> {
+        if !self.placement.is_joined() {
+            return Some(letter);
+        }
         let (channel, makes_home) = match &letter {
             Mail::Join(join) => (&join.channel, true),
             Mail::Publish(publish) => {
@@ -161,7 +164,7 @@ impl Shard {
         self.set_standing(index, Standing::Open, now, out);
         let feed = self.feeds.of(partition);
         if feed.is_live() && feed.epoch != Some(opened.head.epoch) {
-            self.begin_repair(partition, now, out);
+            self.begin_repair(partition);
         }
     }
 

@@ -68,7 +68,7 @@ impl Shard {
             frames: Frames::default(),
             received_us,
         };
-        publication.encode(channel.forms(), run);
+        publication.encode(channel.volatile_forms().into_iter(), run);
         self.metrics.encodes.add(publication.frames.form_count() as u64);
         self.metrics.provisional.increment();
         self.count_published(&publication);

@@ -30,7 +30,7 @@ impl Shard {
         self.forget_past(index, epoch, Offset(0), 0);
         for stored in tail {
             self.remember(index, stored, now);
-            self.finish_own(stored, now, out);
+            self.finish_own(stored, out);
         }
         let home = self.homes.table.at(index);
         if home.last_offset < offset {
@@ -79,7 +79,7 @@ impl Shard {
     }
 
     /// An append of this node that the store turns out to have has its end.
-    pub(super) fn finish_own(&mut self, stored: &Stored, now: Now, out: &mut Outputs) {
+    pub(super) fn finish_own(&mut self, stored: &Stored, out: &mut Outputs) {
         let Some(message) = Message::read(&stored.payload) else { return };
         if message.run != self.run.as_str() {
             return;
@@ -87,7 +87,7 @@ impl Shard {
         let feed = self.feeds.of(stored.partition);
         if let Some(own) = feed.appends.take(message.number, message.id) {
             let receipt = Receipt::of_stored(own.id, &stored.place);
-            self.finish(own, Ok(receipt), None, now, out);
+            self.finish(own, Ok(receipt), None, out);
         }
     }
 

@@ -85,7 +85,6 @@ impl Shard {
         number: u32,
         place: StoredPlace,
         known_as: Option<MessageId>,
-        now: Now,
         out: &mut Outputs,
     ) {
         let Some(feed) = self.feeds.find_mut(partition) else { return };
@@ -99,7 +98,7 @@ impl Shard {
         for waiting in feed.appends.take_if(of_number) {
             self.metrics.duplicates.increment();
             let receipt = Receipt { id, offset: place.offset, timestamp_ms: place.timestamp_ms };
-            self.finish(waiting, Ok(receipt), None, now, out);
+            self.finish(waiting, Ok(receipt), None, out);
         }
         self.send_appends(partition);
     }
@@ -122,7 +121,7 @@ impl Shard {
             // Nobody has it: its sender may try again.
             for waiting in feed.appends.take_if(|waiting| waiting.number == number) {
                 self.metrics.appends_refused.increment();
-                self.finish(waiting, Err(trouble), None, now, out);
+                self.finish(waiting, Err(trouble), None, out);
             }
             return self.send_appends(partition);
         }
@@ -138,7 +137,6 @@ impl Shard {
         waiting: Waiting,
         outcome: Result<Receipt, StoreTrouble>,
         publication: Option<Arc<Publication>>,
-        now: Now,
         out: &mut Outputs,
     ) {
         let mut published = waiting.published;
@@ -155,9 +153,12 @@ impl Shard {
         if let Some(tie) = &mut home.tie {
             tie.waiting_count -= 1;
             tie.handed_out_count -= u32::from(was_handed_out);
+            if was_handed_out {
+                let partition = tie.partition;
+                self.feeds.of(partition).numbers.end_early();
+            }
         }
         self.look_at_home(waiting.home.index);
-        let _ = now;
     }
 }
 

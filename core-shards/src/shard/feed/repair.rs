@@ -2,6 +2,7 @@
 //! the feed brought meanwhile. What cannot be known any more is announced.
 
 use super::super::Shard;
+use super::super::home::Home;
 use super::{Feed, State};
 use crate::Now;
 use crate::ids::Partition;
@@ -17,7 +18,7 @@ const NOTHING_AFTER: u64 = (1 << 40) - 1;
 #[derive(Debug)]
 pub(super) struct Repair {
     ticket: u64,
-    pushes: Vec<Box<Stored>>,
+    pushes: Vec<Stored>,
     bytes: usize,
     /// There was too much: the catch-up is to be asked for again.
     is_overrun: bool,
@@ -25,7 +26,7 @@ pub(super) struct Repair {
 
 impl Repair {
     /// Keeps what the feed brought until what was before it is known.
-    pub(super) fn keep(&mut self, stored: Box<Stored>) {
+    pub(super) fn keep(&mut self, stored: Stored) {
         self.bytes += stored.payload.len();
         if self.pushes.len() >= REPAIR_PUSHES_MAX || self.bytes > REPAIR_BYTES_MAX {
             (self.pushes, self.is_overrun) = (Vec::new(), true);
@@ -51,7 +52,7 @@ enum Memory {
 
 impl Shard {
     /// The feed is heard: asks for what it did not bring, and for the pasts of homes that have none.
-    pub(super) fn begin_repair(&mut self, partition: Partition, now: Now, out: &mut Outputs) {
+    pub(super) fn begin_repair(&mut self, partition: Partition) {
         let Some(feed) = self.feeds.find_mut(partition) else { return };
         let was_adrift = feed.is_adrift();
         feed.retry_at_ms = u64::MAX;
@@ -59,10 +60,9 @@ impl Shard {
         if was_adrift {
             self.ask_for_pasts(partition);
         }
-        let _ = (now, out);
     }
 
-    fn ask_what_followed(&mut self, partition: Partition, pushes: Vec<Box<Stored>>) {
+    fn ask_what_followed(&mut self, partition: Partition, pushes: Vec<Stored>) {
         let channels = self.homes.table.iter().filter_map(|(_, home)| {
             let tie = home.tie.as_ref().filter(|tie| tie.partition == partition && home.is_open())?;
             Some(Known {
@@ -119,7 +119,7 @@ impl Shard {
         }
         let mut followed = self.progress_all(channels, now, out);
         followed.extend(users.into_iter().flatten());
-        followed.extend(pushes.into_iter().map(|stored| *stored));
+        followed.extend(pushes);
         // The same may have come in several ways.
         followed.sort_by_key(|stored| stored.place.number);
         followed.dedup_by_key(|stored| stored.place.number);
@@ -160,12 +160,17 @@ impl Shard {
             let index = self.homes.table.find(&progress.channel, &self.placement);
             let Some(index) = index.filter(|index| self.homes.table.at(*index).is_open()) else { continue };
             let home = self.homes.table.at(index);
+            let known = home.last_offset;
             if home.epoch != progress.epoch {
-                self.take_past(index, progress.epoch, progress.offset, &progress.tail, now, out);
+                // What members have may be the beginning of what there is: then they are handed the rest.
+                let had = if home.goes_on_in(&progress) { known } else { progress.offset };
+                let (past, rest): (Vec<_>, Vec<_>) =
+                    progress.tail.into_iter().partition(|stored| stored.place.offset <= had);
+                self.take_past(index, progress.epoch, had, &past, now, out);
                 self.announce_gap(index, GapReason::Epoch, out);
+                followed.extend(rest);
                 continue;
             }
-            let known = home.last_offset;
             let first = progress.tail.iter().map(|stored| stored.place.offset).find(|offset| *offset > known);
             if first.is_none() && progress.offset > known {
                 // All of it fell out.
@@ -191,7 +196,7 @@ impl Shard {
         for waiting in done {
             let timestamp_ms = now.unix_ms;
             let receipt = Receipt { id: waiting.id, timestamp_ms, ..Receipt::NONE };
-            self.finish(waiting, Ok(receipt), None, now, out);
+            self.finish(waiting, Ok(receipt), None, out);
         }
     }
 
@@ -200,6 +205,16 @@ impl Shard {
         for core in 0..self.placement.core_count() {
             self.post(crate::CoreId(core), Mail::UsersGap(partition), out);
         }
+    }
+}
+
+impl Home {
+    /// Whether what the store has of a channel begins with what this home has.
+    fn goes_on_in(&self, progress: &Progress) -> bool {
+        let known_ms = self.tie.as_ref().map(|tie| tie.kept_timestamp_ms);
+        let mut tail = progress.tail.iter();
+        let last = tail.find(|stored| stored.place.offset == self.last_offset);
+        self.last_offset.0 == 0 || last.is_some_and(|last| Some(last.place.timestamp_ms) == known_ms)
     }
 }
 
