@@ -195,6 +195,7 @@ impl Bench {
                 id: MessageId::new(number.into(), 1),
                 number,
                 is_provisional: false,
+                is_out_of_turn: false,
                 is_kept: true,
                 payload: PAYLOAD.to_vec(),
             }))

@@ -49,6 +49,8 @@ pub enum Mail {
     Revoke(Arc<Revocation>),
     /// To the core that asked, from outside of the cores: what the permission webhook says.
     Verdict(Box<access::Question>, Verdict),
+    /// To the core that keeps the session of a private id: another node has taken it up.
+    Evict(Box<str>),
 
     /// To the member's core: it is a member from this position on.
     Joined(Box<Joined>),
@@ -102,7 +104,8 @@ impl Mail {
             | Self::Broadcast(..)
             | Self::Query(_)
             | Self::Revoke(_)
-            | Self::Verdict(..) => MailClass::Request,
+            | Self::Verdict(..)
+            | Self::Evict(_) => MailClass::Request,
             Self::Joined(_)
             | Self::Deliver(_)
             | Self::Own(_)
@@ -151,6 +154,11 @@ pub enum Past {
     Asked(Since),
     /// It was away: what it missed follows the reply.
     Missed(Since),
+    /// It was on another node, and has everything of the channel's lane up to a position.
+    Resumed {
+        /// The position, see [`Publication::seq`].
+        after_seq: u64,
+    },
 }
 
 /// How a join is answered.
@@ -342,6 +350,8 @@ pub enum ReplayPurpose {
     Answer,
     /// Its user was away: what there is follows the reply.
     Missed,
+    /// It was on another node: all that followed, or nothing.
+    Resumed,
 }
 
 /// One publication for all members on one core.

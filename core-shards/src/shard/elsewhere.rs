@@ -9,7 +9,11 @@ use crate::store::Topic;
 impl Shard {
     /// Another node told something that is not kept.
     pub(super) fn hear_signal(&mut self, topic: &Topic, signal: &[u8], now: Now, out: &mut Outputs) {
-        let _ = (topic, signal, now, out);
+        let _ = now;
+        let word = protocol::relay::signal::Signal::read(signal).map(|signal| signal.word);
+        if let (Topic::Node(_), Some(protocol::relay::signal::Word::Evicted { pid })) = (topic, word) {
+            self.pass_eviction(pid, out);
+        }
     }
 
     /// Which nodes live.
