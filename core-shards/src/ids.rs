@@ -108,7 +108,7 @@ impl Offset {
 }
 
 /// One unbroken run of a channel's offsets. A channel that was forgotten and made anew has another.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch([u8; Epoch::TEXT_BYTES]);
 
 impl Epoch {

@@ -9,7 +9,8 @@ mod memory;
 
 #[cfg(test)]
 pub(crate) use memory::{
-    ACCESS_ANSWER_BYTES, DETACHED_BYTES, HOME_BYTES, JOURNAL_ENTRY_BYTES, RELATION_BYTES,
+    ACCESS_ANSWER_BYTES, DETACHED_BYTES, HOME_BYTES, JOURNAL_ENTRY_BYTES, RELATION_BYTES, REMOTE_BYTES,
+    VENUE_BYTES,
 };
 pub use memory::{BillItem, MemoryBounds};
 
@@ -30,6 +31,8 @@ pub struct Limits {
     pub presence_enabled: bool,
     /// How long a user without a live session still counts as present.
     pub presence_grace_ms: u64,
+    /// How often nodes make sure that they know the same of each other's users.
+    pub presence_sync_ms: u64,
     /// Whether there are typing indicators.
     pub typing_enabled: bool,
     /// How long somebody types who says nothing more about it.
@@ -137,6 +140,7 @@ impl Default for Limits {
             session_timeout_ms: 30_000,
             presence_enabled: true,
             presence_grace_ms: 30_000,
+            presence_sync_ms: 10_000,
             typing_enabled: true,
             typing_timeout_ms: 3_000,
             typing_debounce_ms: 300,
@@ -195,6 +199,12 @@ pub const TIDINGS_CHANNELS_MAX: usize = 65_536;
 
 /// How long changes of presence are kept at least, in milliseconds: longer than a letter between cores takes.
 pub const TIDINGS_LIFE_MS: u64 = 10_000;
+
+/// Revocations that one core tells other nodes again when one of them comes back. Reached: the oldest is not told again.
+pub const REVOCATIONS_TOLD_MAX: usize = 1_024;
+
+/// Dead runs of other nodes that one core remembers, so that nothing late of them counts. Reached: the first is forgotten.
+pub const DEAD_RUNS_MAX: usize = 1_024;
 
 /// Users that one session follows. Reached: `presence:subscribe` is refused with `VALIDATION_ERROR`.
 pub const FOLLOWED_MAX: usize = 2_000;

@@ -2,6 +2,7 @@
 //! order that the rest of the crate relies on.
 
 mod calls;
+mod elsewhere;
 mod presence;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::publication::{FormKey, Note, Publication};
 use crate::store::StoreTrouble;
 
 pub use calls::{Answer, Broadcast, Call, CallId, Caller, Deed, Outcome, PartId, Query, Question, Quota};
+pub use elsewhere::{Elsewhere, LaneKey, Passage, Refresh, Step, Tales};
 pub use presence::{Asked, PresenceChange, PresenceReport, Standpoint};
 
 /// A letter from one core to another, or to itself.
@@ -47,6 +49,8 @@ pub enum Mail {
     Query(Box<Query>),
     /// To every core: rights changed.
     Revoke(Arc<Revocation>),
+    /// To whichever core it concerns: what other nodes told, or are to be told.
+    Elsewhere(Box<Elsewhere>),
     /// To the core that asked, from outside of the cores: what the permission webhook says.
     Verdict(Box<access::Question>, Verdict),
     /// To the core that keeps the session of a private id: another node has taken it up.
@@ -104,6 +108,7 @@ impl Mail {
             | Self::Broadcast(..)
             | Self::Query(_)
             | Self::Revoke(_)
+            | Self::Elsewhere(_)
             | Self::Verdict(..)
             | Self::Evict(_) => MailClass::Request,
             Self::Joined(_)

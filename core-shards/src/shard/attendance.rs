@@ -61,14 +61,27 @@ impl Shard {
         };
         let home = self.homes.table.at_mut(index);
         if let Some(member) = home.remove_session(from, leave, &self.placement) {
-            // Who hid is known already, or was never seen here.
-            if leave.was_lost && member.is_visible() {
-                home.seen.note(&member.user, member.last_seen_unix_ms, now.monotonic_ms());
-            }
-            self.stop_typing(index, &member.user, now, out);
-            self.tell_departure(index, &member, now, out);
+            self.bid_farewell(index, &member, leave.was_lost, now, out);
         }
         self.look_at_home(index);
+    }
+
+    /// A member is gone from a channel on all nodes.
+    pub(super) fn bid_farewell(
+        &mut self,
+        index: u32,
+        member: &Member,
+        was_lost: bool,
+        now: Now,
+        out: &mut Outputs,
+    ) {
+        let home = self.homes.table.at_mut(index);
+        // Who hid is known already, or was never seen here.
+        if was_lost && member.is_visible() {
+            home.seen.note(&member.user, member.last_seen_unix_ms, now.monotonic_ms());
+        }
+        self.stop_typing(index, &member.user, now, out);
+        self.tell_departure(index, member, now, out);
     }
 
     /// A member is reached in another form.
@@ -81,7 +94,7 @@ impl Shard {
     }
 
     /// Tells those who read the old names that a user came.
-    fn tell_arrival(&mut self, index: u32, user: &UserId, now: Now, out: &mut Outputs) {
+    pub(super) fn tell_arrival(&mut self, index: u32, user: &UserId, now: Now, out: &mut Outputs) {
         let home = self.homes.table.at(index);
         let Some(member) = home.member(user, &self.placement).filter(|member| member.is_visible()) else {
             return;

@@ -115,7 +115,7 @@ impl Shard {
     /// Whether a user may have a further session. Whoever may not is told and sent away.
     pub(super) fn has_room_for(&mut self, id: SessionId, user: u32, now: Now, out: &mut Outputs) -> bool {
         let connections_max = self.limits.connections_per_user_max;
-        let has_room = connections_max == 0 || self.users.at(user).sessions.len() < connections_max;
+        let has_room = connections_max == 0 || self.connection_count(user) < connections_max;
         if !has_room {
             self.metrics.refusals[ErrorCode::TooManyConnections as usize].increment();
             let message = "too many connections of this user: close one first";
@@ -124,6 +124,11 @@ impl Shard {
             self.settle_user(user, None, now, out);
         }
         has_room
+    }
+
+    /// How many sessions a user has on all nodes.
+    fn connection_count(&self, user: u32) -> usize {
+        self.users.at(user).sessions.len() + self.elsewhere.connection_count(user)
     }
 
     /// Makes a new session.
@@ -217,12 +222,8 @@ impl Shard {
         out: &mut Outputs,
     ) {
         if let (Some(status), Some(session)) = (status, self.sessions.get_mut(id)) {
-            self.users.at_mut(user).discount_detached(now.monotonic_ms());
             let update = Update { before: session.said.replace(status), status, saying: Saying::Same };
-            let said = self.said(user, now);
-            if self.users.at_mut(user).standing.update(update, said, now.unix_ms) {
-                self.tell_presence(user, Some(id), now, out);
-            }
+            self.say(user, Some(id), update, now, out);
         }
         self.settle_user(user, Some(id), now, out);
         self.users.at_mut(user).standing.seen(now.unix_ms);

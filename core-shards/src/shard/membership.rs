@@ -168,7 +168,11 @@ impl Shard {
         self.burden.joins += 1;
         self.post(home, Mail::Join(Box::new(join)), out);
         if !is_repeat && !self.is_in_room_otherwise(id, user, index) {
-            self.tell_arrival_of(id, user, channel, now, out);
+            let name = self.sessions.get(id).and_then(|session| session.name.clone());
+            self.tell_joined_elsewhere(user, &channel, name.as_deref(), now);
+            if !self.is_in_elsewhere(user, &channel) {
+                self.tell_arrival_of(Some(id), user, channel, now, out);
+            }
         }
         Ok(())
     }
@@ -355,6 +359,7 @@ impl Shard {
         out: &mut Outputs,
     ) {
         let index = membership.room;
+        self.tell_left_elsewhere(user, index, was_lost);
         if membership.position != UNLISTED {
             self.unlist(index, membership);
         } else if membership.is_member() {

@@ -101,6 +101,7 @@ impl Shard {
         let followed = session.particulars.followed().to_vec();
         let (origin, user) = (session.origin, session.user);
         self.seat(id, session, &newcomer.identity, now);
+        self.tell_moved(user, &rooms, newcomer, now);
         let mut reached = start;
         reached.mark = self.lanes.vector().mark;
         self.greet(id, &newcomer.identity, Some(&reached.text()), now, out);
@@ -146,6 +147,16 @@ impl Shard {
         self.repeat_record(id, now);
         self.recheck(id, None, now, out);
         self.trim_journal(now);
+    }
+
+    /// Other nodes hear that the user is here before the former node lets go.
+    fn tell_moved(&mut self, user: u32, rooms: &[(RoomId, Option<u64>)], newcomer: &Newcomer, now: Now) {
+        self.tell_devices(user, false, now);
+        for (room, _) in rooms {
+            if let Some(channel) = self.rooms.get(*room).map(|room| room.channel.clone()) {
+                self.tell_joined_elsewhere(user, &channel, newcomer.identity.name.as_deref(), now);
+            }
+        }
     }
 
     /// From where on its rooms are the session's: where they were joined here, or later if its client has more already.

@@ -81,8 +81,8 @@ impl Shard {
         self.restores.wait(id, newcomer, Stage::Homes(restoring));
         let user = self.users.find_or_insert(&identity, &self.placement);
         let mut standpoint = self.standpoint(user, now);
-        if self.users.at(user).sessions.is_empty() {
-            // It is the first device of its user here, and will say so once it is let in.
+        if self.users.at(user).sessions.is_empty() && !self.elsewhere.has(user) {
+            // It is the first device of its user, and will say so once it is let in.
             standpoint.status = said.unwrap_or(Status::Online);
         }
         for (channel, room, ticket, form, after_seq) in joins {
