@@ -108,7 +108,7 @@ impl Offset {
 }
 
 /// One unbroken run of a channel's offsets. A channel that was forgotten and made anew has another.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch([u8; Epoch::TEXT_BYTES]);
 
 impl Epoch {
@@ -161,6 +161,13 @@ impl MessageId {
             *letter = BASE32[(bits >> (5 * position) & 31) as usize];
         }
         Self(text)
+    }
+
+    /// A number made of its random part: two ids have the same only by a rare chance.
+    pub fn random_bits(&self) -> u64 {
+        let (upper, lower) = self.0[Self::TEXT_BYTES - 16..].split_at(8);
+        let word = |letters: &[u8]| letters.iter().fold(0, |word, letter| word << 8 | u64::from(*letter));
+        word(upper).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ word(lower)
     }
 
     /// Reads an id that some node made.

@@ -9,7 +9,8 @@ mod memory;
 
 #[cfg(test)]
 pub(crate) use memory::{
-    ACCESS_ANSWER_BYTES, DETACHED_BYTES, HOME_BYTES, JOURNAL_ENTRY_BYTES, RELATION_BYTES,
+    ACCESS_ANSWER_BYTES, DETACHED_BYTES, HOME_BYTES, JOURNAL_ENTRY_BYTES, RELATION_BYTES, REMOTE_BYTES,
+    VENUE_BYTES,
 };
 pub use memory::{BillItem, MemoryBounds};
 
@@ -30,6 +31,8 @@ pub struct Limits {
     pub presence_enabled: bool,
     /// How long a user without a live session still counts as present.
     pub presence_grace_ms: u64,
+    /// How often nodes make sure that they know the same of each other's users.
+    pub presence_sync_ms: u64,
     /// Whether there are typing indicators.
     pub typing_enabled: bool,
     /// How long somebody types who says nothing more about it.
@@ -137,6 +140,7 @@ impl Default for Limits {
             session_timeout_ms: 30_000,
             presence_enabled: true,
             presence_grace_ms: 30_000,
+            presence_sync_ms: 10_000,
             typing_enabled: true,
             typing_timeout_ms: 3_000,
             typing_debounce_ms: 300,
@@ -196,6 +200,12 @@ pub const TIDINGS_CHANNELS_MAX: usize = 65_536;
 /// How long changes of presence are kept at least, in milliseconds: longer than a letter between cores takes.
 pub const TIDINGS_LIFE_MS: u64 = 10_000;
 
+/// Revocations that one core tells other nodes again when one of them comes back. Reached: the oldest is not told again.
+pub const REVOCATIONS_TOLD_MAX: usize = 1_024;
+
+/// Dead runs of other nodes that one core remembers, so that nothing late of them counts. Reached: the first is forgotten.
+pub const DEAD_RUNS_MAX: usize = 1_024;
+
 /// Users that one session follows. Reached: `presence:subscribe` is refused with `VALIDATION_ERROR`.
 pub const FOLLOWED_MAX: usize = 2_000;
 
@@ -245,6 +255,20 @@ pub const ACCESS_WAITERS_MAX: usize = 256;
 /// Reached: further ones end.
 pub const RECHECKS_MAX: usize = 65_536;
 
+/// Newcomers of one core whose CONNECT waits for the store, or for what their channels tell of the time when they were
+/// on another node. Reached: the next one gets a new session at once.
+pub const RESTORING_MAX: usize = 4_096;
+
+/// Users that are gone and of whom a core that shares a store still knows something, beside two for each that is not.
+/// Reached: they are swept out.
+pub const OWNERS_VOID_MAX: usize = 1_024;
+
+/// Records of sessions that one core asks the store to keep in one turn. Reached: the rest waits for the next step.
+pub const RECORDS_PER_TURN_MAX: usize = 512;
+
+/// How long records wait that were refused or change often, in milliseconds.
+pub const RECORDS_STEP_MS: u64 = 1_000;
+
 /// Publications of one core that the store which nodes share has not confirmed. Reached: the next is refused with
 /// `SERVER_BUSY`.
 pub const APPENDS_WAITING_MAX: usize = 65_536;
@@ -272,8 +296,12 @@ pub const LINGER_MS: u64 = 10_000;
 /// How long the store is left alone after it refused something, in milliseconds.
 pub const STORE_RETRY_MS: u64 = 1_000;
 
-/// Publications of the former epoch of a channel, or of all rooms of users of a partition, that are recognised when another node sends them again.
-pub const FORMER_IDS_MAX: usize = 64;
+/// Publications of a partition that are recognised when they come again, because the store has forgotten them. As many as
+/// four nodes have on their way at most. Reached: the oldest is not.
+pub const LATEST_MAX: usize = 4 * APPENDS_IN_FLIGHT_MAX;
+
+/// Former epochs of a partition that are recognised when a store comes back that has forgotten the later ones.
+pub const FORMER_EPOCHS_MAX: usize = 32;
 
 /// Letters that wait in one core's mailbox, per class of mail. Reached: senders keep their letters
 /// and stop reading from their own sockets until there is room.

@@ -2,6 +2,7 @@
 //! order that the rest of the crate relies on.
 
 mod calls;
+mod elsewhere;
 mod presence;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::publication::{FormKey, Note, Publication};
 use crate::store::StoreTrouble;
 
 pub use calls::{Answer, Broadcast, Call, CallId, Caller, Deed, Outcome, PartId, Query, Question, Quota};
+pub use elsewhere::{Elsewhere, LaneKey, Passage, Refresh, Step, Tales};
 pub use presence::{Asked, PresenceChange, PresenceReport, Standpoint};
 
 /// A letter from one core to another, or to itself.
@@ -47,8 +49,12 @@ pub enum Mail {
     Query(Box<Query>),
     /// To every core: rights changed.
     Revoke(Arc<Revocation>),
+    /// To whichever core it concerns: what other nodes told, or are to be told.
+    Elsewhere(Box<Elsewhere>),
     /// To the core that asked, from outside of the cores: what the permission webhook says.
     Verdict(Box<access::Question>, Verdict),
+    /// To the core that keeps the session of a private id: another node has taken it up.
+    Evict(Box<str>),
 
     /// To the member's core: it is a member from this position on.
     Joined(Box<Joined>),
@@ -102,7 +108,9 @@ impl Mail {
             | Self::Broadcast(..)
             | Self::Query(_)
             | Self::Revoke(_)
-            | Self::Verdict(..) => MailClass::Request,
+            | Self::Elsewhere(_)
+            | Self::Verdict(..)
+            | Self::Evict(_) => MailClass::Request,
             Self::Joined(_)
             | Self::Deliver(_)
             | Self::Own(_)
@@ -151,6 +159,11 @@ pub enum Past {
     Asked(Since),
     /// It was away: what it missed follows the reply.
     Missed(Since),
+    /// It was on another node, and has everything of the channel's lane up to a position.
+    Resumed {
+        /// The position, see [`Publication::seq`].
+        after_seq: u64,
+    },
 }
 
 /// How a join is answered.
@@ -342,6 +355,8 @@ pub enum ReplayPurpose {
     Answer,
     /// Its user was away: what there is follows the reply.
     Missed,
+    /// It was on another node: all that followed, or nothing.
+    Resumed,
 }
 
 /// One publication for all members on one core.

@@ -65,7 +65,7 @@ impl Recovery {
             }
             Past::Asked(Since::Position(..) | Since::Foreign)
             | Past::Missed(Since::Position(..) | Since::Foreign) => Self::Foreign,
-            Past::Asked(_) | Past::Missed(_) | Past::None => Self::Unknown,
+            Past::Asked(_) | Past::Missed(_) | Past::Resumed { .. } | Past::None => Self::Unknown,
         }
     }
 }
@@ -123,6 +123,24 @@ pub struct ShardMetrics {
     pub presence_coalesced: Counter,
     /// Changes that were never told, because too many came at once in a big channel.
     pub presence_dropped: Counter,
+    /// Signals of other nodes that could not be read, or that nobody sends on their topic.
+    pub signals_refused: Counter,
+    /// Signals of runs that are over.
+    pub signals_void: Counter,
+    /// Whole states that were asked for, because changes of another node's users were missed.
+    pub presence_states_asked: Counter,
+    /// Users on other nodes and channels of theirs that were not noted, because there is no room.
+    pub remotes_refused: Counter,
+    /// Users with devices on other nodes, counted once for each of those nodes (gauge).
+    pub remotes: Counter,
+    /// Channels that those are in (gauge).
+    pub venues: Counter,
+    /// Other nodes that live, as core 0 knows (gauge).
+    pub nodes_alive: Counter,
+    /// Nodes whose users were taken to be gone, because their leases ended, as core 0 knows.
+    pub nodes_lost: Counter,
+    /// How often this node found that others may have taken it for dead.
+    pub fences: Counter,
     /// Users by the status that others were told, by [`Status`] (gauge). Nobody is counted while presence is off.
     pub users_shown: [Counter; Status::COUNT],
     /// Users whom sessions here follow (gauge).
@@ -192,7 +210,7 @@ impl ShardMetrics {
     /// Counts what a channel says about its past to somebody who joins.
     pub(crate) fn count_past(&self, past: &Past, replay: &Replay, epoch: Epoch) {
         let source = match past {
-            Past::None => return,
+            Past::None | Past::Resumed { .. } => return,
             Past::Asked(_) => RecoverySource::Join,
             Past::Missed(_) => RecoverySource::Missed,
         };

@@ -41,6 +41,11 @@ impl Placement {
         self.partition_count
     }
 
+    /// Every partition of the shared store, in order.
+    pub fn partitions(&self) -> impl Iterator<Item = Partition> + use<> {
+        (0..self.partition_count).map(Partition)
+    }
+
     /// The partition of a name, the same on every node; `None` without a shared store.
     pub fn partition_of(&self, name: &str) -> Option<Partition> {
         // Without a key: every node must come to the same. Whoever aims many names at one partition loads one core.

@@ -7,6 +7,8 @@
 //!   connect, expiry              how a session begins, and the end of its token
 //!   recovery, replay, journal    sessions that lost their connection, and what they are given when they come back
 //!   losses                       which of them were lost first
+//!   lanes, own_room              how far the shared store was handed out here, and what it has for single users
+//!   records, restore, away       what the store keeps of sessions and of absent users, for other nodes
 //!   users, rates                 whose sessions they are, and what one user may do in a time
 //!   standing, presence, follow   how a user is, who hears of it, and who wants to
 //!   membership, rooms, absence   joining and leaving, the local members of a channel, and what an absent user missed
@@ -36,10 +38,12 @@
 
 mod absence;
 mod attendance;
+mod away;
 mod calls;
 mod channel_presence;
 mod connect;
 mod crowd;
+mod deadlines;
 mod elsewhere;
 mod expiry;
 mod feed;
@@ -51,17 +55,20 @@ mod holdings;
 mod home;
 mod homes;
 mod journal;
+mod lanes;
 mod levels;
 mod losses;
 mod members;
 mod membership;
 mod order;
+mod own_room;
 mod particulars;
 mod presence;
 mod publish;
 mod queries;
 mod rates;
 mod receipts;
+mod records;
 mod recovery;
 mod relay;
 mod replay;
@@ -93,8 +100,8 @@ use protocol::json::Json;
 use crate::Now;
 use crate::access::{AccessCache, Question, Verdict};
 use crate::cursor::RunId;
-use crate::ids::{ChannelName, CoreId, Place, SessionId};
-use crate::limits::{DEADLINES_VOID_MAX, Limits};
+use crate::ids::{ChannelName, CoreId, SessionId};
+use crate::limits::Limits;
 use crate::mail::Mail;
 use crate::metrics::ShardMetrics;
 use crate::outputs::Outputs;
@@ -103,13 +110,18 @@ use crate::publication::Publication;
 use crate::store::{StoreEvent, StoreRequest, Unanswered};
 use crate::wheel::Wheel;
 use calls::Broadcasting;
+use deadlines::Deadline;
+use elsewhere::Elsewhere;
 use feed::Feeds;
 use follow::{Followed, Survey, SurveyPart};
 use gathering::Gatherings;
 use homes::Homes;
 use journal::Journal;
+use lanes::Lanes;
 use losses::Losses;
 use receipts::Receipts;
+use records::Records;
+use restore::Restores;
 use rights::Errand;
 use rooms::Rooms;
 use sessions::Sessions;
@@ -119,6 +131,7 @@ use users::Users;
 
 pub use calls::refused;
 pub use connect::{Identity, Newcomer, Resume};
+pub use elsewhere::Carried;
 pub use holdings::Holdings;
 pub use publish::is_longer;
 pub use queries::owned_since;
@@ -147,17 +160,6 @@ pub enum Ending {
     Lost,
     /// Nothing was heard of the connection for so long that it must have ended at some time before.
     TimedOut,
-}
-
-/// A deadline of the shard.
-#[derive(Clone, Copy, Debug)]
-enum Deadline {
-    /// The session's token ends, or its grace does.
-    TokenExpiry(SessionId),
-    /// Something of a user ends.
-    User(Place),
-    /// Something of a channel ends or is due.
-    Home(Place),
 }
 
 /// How much there is of what is kept for users and bounded for the core as a whole.
@@ -209,6 +211,14 @@ pub struct Shard {
     broadcasts: Gatherings<Broadcasting, Option<u32>>,
     access: AccessCache<Errand>,
     questions: Vec<Question>,
+    /// What is known of other nodes.
+    elsewhere: Elsewhere,
+    /// How far the partitions of the store that nodes share have come here.
+    lanes: Lanes,
+    /// What the store is to keep of sessions.
+    records: Records,
+    /// Newcomers who wait for the store.
+    restores: Restores,
     /// What is wanted of the store that nodes share, in order.
     store_requests: Vec<StoreRequest>,
     /// Memberships that are to be looked at again once fewer questions are on their way.
@@ -228,10 +238,16 @@ impl Shard {
         seed: u64,
         now: Now,
     ) -> Self {
+        let memory = if placement.is_joined() { limits.memory.joined() } else { limits.memory };
+        let limits = Limits { memory, ..limits };
+        let run = RunId::from_random(placement.hash("run"));
         let shard = Self {
             core,
             placement,
-            run: RunId::from_random(placement.hash("run")),
+            run,
+            lanes: Lanes::new(run, core, placement.partition_count()),
+            records: Records::default(),
+            restores: Restores::default(),
             metrics,
             sessions: Sessions::default(),
             users: Users::default(),
@@ -253,6 +269,7 @@ impl Shard {
             broadcasts: Gatherings::default(),
             access: AccessCache::new(limits.memory.answers_max),
             questions: Vec::new(),
+            elsewhere: Elsewhere::new(placement.partition_count(), now.monotonic_ms()),
             store_requests: Vec::new(),
             rechecks: VecDeque::new(),
             deadlines: Wheel::new(TICK_MS, now.monotonic_ms()),
@@ -271,7 +288,7 @@ impl Shard {
 
     /// Whether a session has joined the main namespace.
     pub fn is_connected(&self, session: SessionId) -> bool {
-        self.sessions.is_live(session)
+        self.sessions.is_live(session) || self.restores.is_waiting(session)
     }
 
     /// A session sent an event. Events of a session that is not connected are ignored.
@@ -288,7 +305,9 @@ impl Shard {
 
     /// A session is gone, for whatever reason. Harmless if it never connected.
     pub fn handle_disconnect(&mut self, session: SessionId, ending: Ending, now: Now, out: &mut Outputs) {
-        self.disconnect(session, ending, now, out);
+        if !self.stop_waiting(session, out) {
+            self.disconnect(session, ending, now, out);
+        }
         self.settle(now, out);
     }
 
@@ -324,6 +343,9 @@ impl Shard {
 
     /// The store that nodes share tells something.
     pub fn handle_store(&mut self, event: StoreEvent, now: Now, out: &mut Outputs) {
+        if let StoreEvent::Up(partition) = event {
+            self.meet_partition(partition, now, out);
+        }
         match event {
             StoreEvent::Up(_)
             | StoreEvent::Down(_)
@@ -333,18 +355,19 @@ impl Shard {
             | StoreEvent::CaughtUp(_) => self.hear_feed(event, now, out),
             StoreEvent::Signal(topic, signal) => self.hear_signal(&topic, &signal, now, out),
             StoreEvent::Taken { ticket, record } => self.restore(ticket, record.as_deref(), now, out),
+            StoreEvent::Absences { ticket, channels } => self.hear_absences(ticket, Some(channels), now, out),
             StoreEvent::Leases { was_held, was_any, alive } => {
                 self.hear_leases(was_held, was_any, &alive, now, out);
             }
-            StoreEvent::Absences { .. } => {}
             StoreEvent::Refused(refused) => match refused.request {
                 Unanswered::Append(..) | Unanswered::Open(_) | Unanswered::CatchUp(..) => {
                     self.hear_refusal(*refused, now, out);
                 }
+                Unanswered::KeepSession(ticket) => self.record_refused(ticket, now),
                 Unanswered::TakeSession(ticket) => self.restore(ticket, None, now, out),
-                Unanswered::KeepSession(_) | Unanswered::NoteAbsences(_) | Unanswered::AskAbsences(_) => {}
-                // The next look at the leases is due anyway.
-                Unanswered::Renew => {}
+                Unanswered::NoteAbsences(user) => self.absences_refused(&user),
+                Unanswered::AskAbsences(ticket) => self.hear_absences(ticket, None, now, out),
+                Unanswered::Renew => self.miss_leases(),
             },
         }
         self.settle(now, out);
@@ -366,6 +389,7 @@ impl Shard {
         self.trim_journal(now);
         self.access.expire(now.monotonic_ms());
         self.tidings.expire(now.monotonic_ms(), self.is_somebody_owed());
+        self.tick_elsewhere(now, out);
         self.settle(now, out);
     }
 
@@ -377,34 +401,12 @@ impl Shard {
             self.journal.next_end_ms(),
             self.access.next_end_ms(),
             self.tidings.next_end_ms(self.is_somebody_owed()),
+            self.records.next_due_ms(),
         ];
         let slow = ends.into_iter().flatten().min().map(|end_ms| end_ms.next_multiple_of(1_000));
-        [self.deadlines.next_deadline_ms(), self.feeds.next_deadline_ms(), slow].into_iter().flatten().min()
-    }
-
-    /// Arms the wheel for somebody who noted the deadline. When too many entries of the wheel mean nothing any more,
-    /// it is filled anew with those that do.
-    fn arm(&mut self, deadline_ms: u64, deadline: Deadline) {
-        self.deadlines.arm(deadline_ms, deadline);
-        let meaningful = self.sessions.live_count() + self.users.count() + self.homes.table.count();
-        if self.deadlines.entry_count() <= 2 * meaningful + DEADLINES_VOID_MAX {
-            return;
-        }
-        self.deadlines.retain(|_| false);
-        let sessions = self
-            .sessions
-            .iter()
-            .map(|(id, session)| (session.particulars.looked_at_ms(), Deadline::TokenExpiry(id)));
-        let users = self.users.iter();
-        let users = users.map(|(index, user)| (user.looked_at_ms, Deadline::User(self.users.place(index))));
-        let homes = self.homes.table.iter();
-        let homes =
-            homes.map(|(index, home)| (home.looked_at_ms, Deadline::Home(self.homes.table.place(index))));
-        for (deadline_ms, deadline) in sessions.chain(users).chain(homes) {
-            if deadline_ms < u64::MAX {
-                self.deadlines.arm(deadline_ms, deadline);
-            }
-        }
+        let elsewhere = Some(self.elsewhere.next_ms).filter(|next_ms| *next_ms < u64::MAX);
+        let joined = [self.feeds.next_deadline_ms(), elsewhere];
+        [self.deadlines.next_deadline_ms(), slow].into_iter().chain(joined).flatten().min()
     }
 
     fn open(&mut self, from: CoreId, letter: Mail, now: Now, out: &mut Outputs) {
@@ -415,7 +417,7 @@ impl Shard {
             Mail::Leave(leave) => self.dismiss_member(from, &leave, now, out),
             Mail::Restyle(restyle) => self.restyle_member(&restyle),
             Mail::Publish(publish) => self.order(from, *publish, now, out),
-            Mail::Typing(typing) => self.handle_typing(from, *typing, now, out),
+            Mail::Typing(typing) => self.handle_typing(from, &typing, now, out),
             Mail::Presence(change) => self.handle_presence(from, &change, now, out),
             Mail::AskPresence(asked) => self.report_presence(from, *asked, now, out),
             Mail::PresenceReport(report) => self.gather_presence(*report, out),
@@ -423,10 +425,14 @@ impl Shard {
             Mail::Broadcast(part, broadcast) => self.spread(part, *broadcast, now, out),
             Mail::Query(query) => self.answer_query(from, *query, now, out),
             Mail::Revoke(revocation) => self.revoke(&revocation, now, out),
+            Mail::Elsewhere(letter) => self.open_elsewhere(*letter, now, out),
             Mail::Verdict(question, verdict) => self.conclude(*question, &verdict, now, out),
-            Mail::Joined(joined) => self.become_member(&joined, now, out),
+            Mail::Evict(pid) => self.evict_taken(&pid, now, out),
+            Mail::Joined(joined) => self.become_member(*joined, now, out),
             Mail::Deliver(deliver) => self.hand_out(deliver, now, out),
-            Mail::Own(publication) => self.hand_to_owner(&publication, now, out),
+            Mail::Own(publication) => {
+                self.hand_to_owner(&publication, now, out);
+            }
             Mail::Gap(gap) => self.tell_gap(&gap, out),
             Mail::UsersGap(partition) => self.tell_users_gap(partition, out),
             Mail::LaneBegun(lane, epoch) => self.begin_lane(lane, epoch),
@@ -454,10 +460,12 @@ impl Shard {
         while let Some(letter) = self.own_mail.pop_front() {
             self.open(self.core, letter, now, out);
         }
+        self.write_records(now);
         self.linger(now);
         if self.burden.joins == 0 && !self.is_somebody_owed() {
             self.tidings.forget_latest_of(self.core);
         }
+        self.send_told();
     }
 
     /// Whether somebody is to be told later what this core hears of presence by now: a session that was lost, or one
@@ -500,7 +508,11 @@ fn failure_of<'a>(refusal: &'a Refusal, event: &'a str) -> Failure<'a> {
 mod tests {
     use super::trial::Trial;
     use super::*;
-    use crate::limits::{DETACHED_BYTES, HOME_BYTES, JOURNAL_ENTRY_BYTES, RELATION_BYTES, SEEN_LIFE_MS};
+    use crate::ids::Place;
+    use crate::limits::{
+        DETACHED_BYTES, HOME_BYTES, JOURNAL_ENTRY_BYTES, RELATION_BYTES, REMOTE_BYTES, SEEN_LIFE_MS,
+        VENUE_BYTES,
+    };
 
     #[test]
     fn a_refusal_is_an_acknowledgement_where_one_is_wanted_and_an_error_elsewhere() {
@@ -550,6 +562,10 @@ mod tests {
             size_of::<users::Detached>() + size_of::<sessions::Session>() + 4 * size_of::<losses::Loss>();
         let user = size_of::<users::User>() + size_of::<users::UserPast>();
         assert!(lost + user + NAME_BYTES <= DETACHED_BYTES, "{lost} {user}");
+        let abroad = size_of::<elsewhere::Abroad>();
+        assert!(user + abroad + 2 * NAME_BYTES <= REMOTE_BYTES, "{user} {abroad}");
+        // At most two places for each member: in its list, and in an index.
+        assert!(2 * (size_of::<members::Member>() + 5) + NAME_BYTES <= VENUE_BYTES);
         assert!(size_of::<sessions::Membership>() <= RELATION_BYTES);
         assert!(size_of::<users::Absence>() + NAME_BYTES <= RELATION_BYTES);
         assert!(size_of::<queries::Poller>() <= RELATION_BYTES);

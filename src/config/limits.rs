@@ -25,6 +25,7 @@ pub(super) fn limits(resolved: &Resolved) -> Limits {
         session_timeout_ms: ms("REALTIME_WEBSOCKET_PING_INTERVAL") + ms("REALTIME_WEBSOCKET_PING_TIMEOUT"),
         presence_enabled: resolved.switch("REALTIME_ENABLE_PRESENCE"),
         presence_grace_ms: ms("REALTIME_PRESENCE_TIMEOUT"),
+        presence_sync_ms: ms("REALTIME_PRESENCE_SYNC_INTERVAL"),
         typing_enabled: resolved.switch("REALTIME_ENABLE_TYPING"),
         typing_timeout_ms: ms("REALTIME_TYPING_TIMEOUT"),
         typing_debounce_ms: ms("REALTIME_TYPING_DEBOUNCE"),

@@ -266,10 +266,8 @@ mod tests {
             assert_eq!(resolved(variables).warnings(), expected, "{variables:?}");
         };
         check(
-            &[("REALTIME_PRESENCE_SYNC_INTERVAL", "3000"), ("REALTIME_ENABLE_COMPRESSION", "on")],
-            &[
-                "accepted, not acted on by this version: REALTIME_PRESENCE_SYNC_INTERVAL, REALTIME_ENABLE_COMPRESSION",
-            ],
+            &[("REALTIME_ENABLE_COMPRESSION", "on")],
+            &["accepted, not acted on by this version: REALTIME_ENABLE_COMPRESSION"],
         );
         check(&[("REALTIME_REDIS_ENABLED", "no"), ("REALTIME_ENABLE_COMPRESSION", "off")], &[]);
         check(&[("REALTIME_ENABLED", "true"), ("REALTIME_ROUTE", "realtime.${BASE_DOMAIN}")], &[]);

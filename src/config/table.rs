@@ -425,8 +425,13 @@ pub const SETTINGS: &[Setting] = &[
          it is missing",
     )
     .or("30"),
-    // Checked, not acted on: other nodes
-    Setting::pending("REALTIME_PRESENCE_SYNC_INTERVAL", ms(100, HOUR_MS), "Presence between nodes").or("10000"),
+    Setting::acted(
+        "REALTIME_PRESENCE_SYNC_INTERVAL",
+        "presence-sync-interval",
+        ms(100, HOUR_MS),
+        "Milliseconds after which nodes make sure again that they know the same of each other's users",
+    )
+    .or("10000"),
     // Checked, not acted on: leftovers of older servers
     Setting::pending("REALTIME_ENABLE_COMPRESSION", Rule::Switch, "Compressed frames").or("false").already("false"),
     // For the tools around the node

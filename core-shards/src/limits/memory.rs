@@ -33,6 +33,11 @@ pub struct MemoryBounds {
     pub follows_max: usize,
     /// Requests that wait for messages of a channel. Reached: the next is refused with `SERVER_BUSY`.
     pub pollers_max: usize,
+    /// Users with devices on other nodes, counted once for each of those nodes. Reached: further ones are taken to be away,
+    /// and `realtime_presence_remotes_refused_total` counts them.
+    pub remotes_max: usize,
+    /// Channels that those are in, counted likewise. Reached: they are not listed in further ones.
+    pub venues_max: usize,
     /// Answers of the permission webhook. Reached: the oldest is forgotten and asked for again.
     pub answers_max: usize,
 }
@@ -50,6 +55,8 @@ const AMPLE: MemoryBounds = MemoryBounds {
     absences_max: 262_144,
     follows_max: 262_144,
     pollers_max: 16_384,
+    remotes_max: 0,
+    venues_max: 0,
     answers_max: 65_536,
 };
 
@@ -62,6 +69,18 @@ impl Default for MemoryBounds {
 /// However little memory there is, bounds are not less than this part of the default: a node that remembers nothing
 /// recovers nobody.
 const LEAST_PART: f64 = 1.0 / 64.0;
+
+/// Users on other nodes that a core makes use of knowing where memory is no question.
+const REMOTES_MAX: usize = 262_144;
+
+/// Channels of those, likewise.
+const VENUES_MAX: usize = 1_048_576;
+
+/// Bytes that one user on one other node costs: the user, the name, and what the node says.
+pub(crate) const REMOTE_BYTES: usize = 768;
+
+/// Bytes that one channel of such a user costs: at the user's home, among the channel's members elsewhere and in its list.
+pub(crate) const VENUE_BYTES: usize = 256;
 
 /// Bytes that one receipt costs its core: the map entry and its place in the queue.
 const RECEIPT_BYTES: usize = 194;
@@ -121,8 +140,18 @@ impl MemoryBounds {
             absences_max: scaled(AMPLE.absences_max),
             follows_max: scaled(AMPLE.follows_max),
             pollers_max: scaled(AMPLE.pollers_max),
+            remotes_max: 0,
+            venues_max: 0,
             answers_max: scaled(AMPLE.answers_max),
         }
+    }
+
+    /// The same for a node that shares its channels with others: it knows their users, too, in proportion to the rest.
+    #[must_use]
+    pub fn joined(self) -> Self {
+        let part = self.receipts_max as f64 / AMPLE.receipts_max as f64;
+        let scaled = |bound: usize| (bound as f64 * part) as usize;
+        Self { remotes_max: scaled(REMOTES_MAX), venues_max: scaled(VENUES_MAX), ..self }
     }
 
     /// What these bounds come to for one core when all are reached, in bytes.
@@ -131,7 +160,7 @@ impl MemoryBounds {
     }
 
     /// What these bounds, and those that are the same on every core, come to for one core, by purpose.
-    pub fn bill(&self) -> [BillItem; 13] {
+    pub fn bill(&self) -> [BillItem; 14] {
         let item = |purpose, bytes| BillItem { purpose, bytes };
         let journal_bytes = self.journal_bytes_max + self.journal_entries_max * JOURNAL_ENTRY_BYTES;
         let lost_bytes = self.detached_max * DETACHED_BYTES + self.detached_memberships_max * RELATION_BYTES;
@@ -145,6 +174,7 @@ impl MemoryBounds {
             item("where absent users stopped reading", self.absences_max * RELATION_BYTES),
             item("users who are followed", self.follows_max * RELATION_BYTES),
             item("changes of presence", TIDINGS_BYTES),
+            item("users on other nodes", self.remotes_max * REMOTE_BYTES + self.venues_max * VENUE_BYTES),
             item("requests that wait for messages", self.pollers_max * RELATION_BYTES),
             item("answers of the permission webhook", self.answers_max * ACCESS_ANSWER_BYTES),
             item("memberships to look at again", RECHECKS_BYTES),

@@ -136,11 +136,22 @@ impl Shard {
         now: Now,
         out: &mut Outputs,
     ) {
+        self.tell_revoked(user.as_deref(), channel.as_deref(), now);
+        self.revoke_everywhere(user, channel, out);
+        self.settle(now, out);
+    }
+
+    /// Has every core of this node look at rights again.
+    pub(super) fn revoke_everywhere(
+        &mut self,
+        user: Option<UserId>,
+        channel: Option<ChannelName>,
+        out: &mut Outputs,
+    ) {
         let revocation = Arc::new(Revocation { user, channel });
         for core in 0..self.placement.core_count() {
             self.post(CoreId(core), Mail::Revoke(revocation.clone()), out);
         }
-        self.settle(now, out);
     }
 
     fn is_new(&mut self, broadcast: &Broadcast, now: Now) -> bool {
@@ -168,6 +179,10 @@ impl Shard {
         if let Some(class) = class {
             let user = self.users.find_or_insert(&call.user, &self.placement);
             let spent = self.spend(user, class, now);
+            if spent.is_ok() && !self.elsewhere.has(user) {
+                // The next call may come in on any node.
+                self.tell_spent(&call.user, class);
+            }
             self.look_at_user(user, now);
             let is_limited = self.limits.rate.is_enabled;
             match spent {

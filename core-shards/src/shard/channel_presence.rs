@@ -30,6 +30,7 @@ impl Shard {
         if self.placement.home_of_channel(channel) != self.core {
             return;
         }
+        self.homes.distant.change(channel, &change.user, &change.standpoint, &self.placement);
         let Some(index) = self.homes.table.find(channel, &self.placement) else { return };
         let home = self.homes.table.at_mut(index);
         let change_member = |member: &mut Member| member.change(&change.standpoint);

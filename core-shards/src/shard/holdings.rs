@@ -38,6 +38,8 @@ pub struct Holdings {
     pub access: usize,
     /// Questions and broadcasts that wait for other cores.
     pub gatherings: usize,
+    /// Users' devices on other nodes with their channels, and members of channels there.
+    pub elsewhere: usize,
     /// Publications that the store which nodes share has not confirmed, and letters that wait for it.
     pub store_waits: usize,
     /// Deadlines, those that mean nothing any more included.
@@ -67,6 +69,9 @@ impl Shard {
             access: self.access.count(),
             store_waits: self.feeds.waiting_count() + self.feeds.letter_count(),
             gatherings: self.surveys.count() + self.broadcasts.count(),
+            elsewhere: self.elsewhere.remote_count()
+                + self.elsewhere.venue_count()
+                + self.homes.distant.member_count(),
             deadlines: self.deadlines.entry_count(),
         }
     }

@@ -105,10 +105,18 @@ impl Home {
             return false;
         }
         let standpoint = join.standpoint.clone();
-        let member = Member::new(join.user.clone(), join.name.clone(), standpoint, now.unix_ms);
+        self.add_member(Member::new(join.user.clone(), join.name.clone(), standpoint, now.unix_ms), placement)
+    }
+
+    /// Adds a user with a first session, or one session more of a user who is here. Returns whether it is the first.
+    pub(super) fn add_member(&mut self, member: Member, placement: &Placement) -> bool {
+        if let Some(known) = self.members.find_mut(&member.user, placement) {
+            known.session_count += 1;
+            return false;
+        }
         self.status_counts[member.status() as usize] += 1;
         if member.is_visible() {
-            self.seen.remove(&join.user);
+            self.seen.remove(&member.user);
         }
         self.members.insert(member, placement);
         true
@@ -128,12 +136,17 @@ impl Home {
             }
         }
         self.remove_form(leave.form);
-        let member = self.members.find_mut(&leave.user, placement)?;
+        self.remove_member(&leave.user, placement)
+    }
+
+    /// Takes one session of a user out. Returns the member if it was the last.
+    pub(super) fn remove_member(&mut self, user: &str, placement: &Placement) -> Option<Member> {
+        let member = self.members.find_mut(user, placement)?;
         member.session_count -= 1;
         if member.session_count > 0 {
             return None;
         }
-        let member = self.members.remove(&leave.user, placement)?;
+        let member = self.members.remove(user, placement)?;
         self.status_counts[member.status() as usize] -= 1;
         Some(member)
     }
@@ -239,12 +252,11 @@ impl Home {
         }
     }
 
-    /// Whether nobody is here: then only what was remembers the channel.
+    /// Whether nobody is here, on this node: then only what was remembers the channel.
     pub(super) fn is_deserted(&self) -> bool {
-        self.watchers.is_empty()
-            && self.members.is_empty()
-            && self.pollers.is_empty()
-            && !self.tie.as_ref().is_some_and(|tie| tie.is_pinned())
+        // Members without a session here are on other nodes, and known for themselves.
+        let is_pinned = self.tie.as_ref().is_some_and(|tie| tie.is_pinned());
+        self.watchers.is_empty() && self.pollers.is_empty() && !is_pinned
     }
 
     pub(super) fn is_forgettable(&self) -> bool {

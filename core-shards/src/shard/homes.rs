@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::elsewhere::Distant;
 use super::feed::Tie;
 use super::home::Home;
 use super::table::Table;
@@ -17,6 +18,8 @@ use crate::store::StoreRequest;
 #[derive(Debug)]
 pub(super) struct Homes {
     pub(super) table: Table<Home>,
+    /// Who is in the channels on other nodes.
+    pub(super) distant: Distant,
     pub(super) random: SplitMix,
     /// Channels that nobody is in, the longest deserted first; those whose number is another now mean nothing.
     deserted: VecDeque<(u64, Place)>,
@@ -36,6 +39,7 @@ impl Homes {
     pub(super) fn new(seed: u64) -> Self {
         Self {
             table: Table::default(),
+            distant: Distant::default(),
             random: SplitMix(seed),
             deserted: VecDeque::new(),
             deserted_count: 0,
@@ -109,6 +113,9 @@ impl Homes {
         }
         let epoch = Epoch::from_random(self.random.next());
         let mut home = Home::new(channel.clone(), epoch, now);
+        for member in self.distant.members(channel, placement) {
+            home.add_member(member.clone(), placement);
+        }
         home.tie = placement.partition_of(channel).map(Tie::new).map(Box::new);
         self.table.insert(home, placement)
     }

@@ -14,6 +14,9 @@ impl Shard {
         metrics.followed.set(self.followers.count() as u64);
         metrics.deadlines.set(self.deadlines.entry_count() as u64);
         metrics.users.set(self.users.count() as u64);
+        metrics.remotes.set(self.elsewhere.remote_count() as u64);
+        metrics.venues.set(self.elsewhere.venue_count() as u64);
+        metrics.nodes_alive.set(self.elsewhere.live_count() as u64);
     }
 }
 

@@ -18,7 +18,7 @@ use crate::placement::Placement;
 const LOOKED_THROUGH_MAX: usize = 32;
 
 /// A user in the channel.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Member {
     pub(super) user: UserId,
     pub(super) name: Option<Arc<str>>,
@@ -26,6 +26,7 @@ pub(super) struct Member {
     /// When others saw the user last, see [`Standpoint::last_seen_unix_ms`].
     pub(super) last_seen_unix_ms: u64,
     custom: Option<Arc<CustomStatus>>,
+    /// Sessions on this node; all that the user has on others count as one.
     pub(super) session_count: u32,
     /// What the user's home said of the user.
     own_status: Status,

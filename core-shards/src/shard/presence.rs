@@ -42,18 +42,34 @@ impl Shard {
             if let Some(session) = self.sessions.get_mut(id) {
                 session.said = Some(request.status);
             }
-            // What a lost device said last does not weigh against what is said now.
-            self.users.at_mut(user).discount_detached(now.monotonic_ms());
-            let said = self.said(user, now);
-            if self.users.at_mut(user).standing.update(update, said, now.unix_ms) {
-                self.tell_presence(user, Some(id), now, out);
-            }
+            self.say(user, Some(id), update, now, out);
+            self.tell_devices(user, true, now);
             self.look_at_user(user, now);
         }
         if let Some(ack) = ack {
             out.send(id, |frame| event::push_plain_ack(frame, ack));
         }
         Ok(())
+    }
+
+    /// A device says how its user is; others hear of it if it changes what they see.
+    pub(super) fn say(
+        &mut self,
+        user: u32,
+        acting: Option<SessionId>,
+        update: Update,
+        now: Now,
+        out: &mut Outputs,
+    ) {
+        // What a lost device said last does not weigh against what is said now.
+        self.users.at_mut(user).discount_detached(now.monotonic_ms());
+        let said = self.said_everywhere(user, now);
+        let (is_status, is_custom) = (update.before != Some(update.status), update.saying != Saying::Same);
+        let is_new = self.users.at_mut(user).standing.update(update, said, now.unix_ms);
+        self.stamp_choices(user, is_status, is_custom, now);
+        if is_new {
+            self.tell_presence(user, acting, now, out);
+        }
     }
 
     /// How others see a user whose home this is.
@@ -78,16 +94,22 @@ impl Shard {
             return;
         }
         self.metrics.presence_updates.increment();
-        self.metrics.count_shown(self.users.at_mut(user).standing.recount());
+        self.recount(user, now);
         let (id, channels) = (self.users.at(user).id.clone(), self.channels_of(user));
         self.post_presence(id, self.standpoint(user, now), channels, false, acting, out);
+    }
+
+    /// Counts a user under the status that others see.
+    pub(super) fn recount(&mut self, user: u32, now: Now) {
+        let counts_here = !self.placement.is_joined() || !self.said(user, now).is_empty();
+        self.metrics.count_shown(self.users.at_mut(user).standing.recount(counts_here));
     }
 
     /// Tells the members of a channel that a user of this core comes. It goes the way that changes go, so that whoever
     /// hears of both hears of them in their order.
     pub(super) fn tell_arrival_of(
         &mut self,
-        id: SessionId,
+        id: Option<SessionId>,
         user: u32,
         channel: ChannelName,
         now: Now,
@@ -96,7 +118,7 @@ impl Shard {
         let standpoint = self.standpoint(user, now);
         if self.limits.presence_enabled && standpoint.status != Status::Offline {
             let user = self.users.at(user).id.clone();
-            self.post_presence(user, standpoint, Box::new([channel]), true, Some(id), out);
+            self.post_presence(user, standpoint, Box::new([channel]), true, id, out);
         }
     }
 
@@ -117,18 +139,41 @@ impl Shard {
         }
     }
 
-    /// The channels that a user's sessions are in, lost ones included.
+    /// The channels that a user's sessions are in, lost ones and those on other nodes included.
     fn channels_of(&self, user: u32) -> Box<[ChannelName]> {
+        let here = self.rooms_of_user(user);
+        let mut channels: Vec<ChannelName> =
+            here.into_iter().map(|(room, _)| self.rooms.at(room).channel.clone()).collect();
+        if self.elsewhere.has(user) {
+            channels.extend(self.channels_elsewhere(user));
+            channels.sort_unstable();
+            channels.dedup();
+        }
+        channels.into()
+    }
+
+    /// The rooms that a user's sessions are in, lost ones included, each once and with the display name there.
+    pub(super) fn rooms_of_user(&self, user: u32) -> Vec<(u32, Option<Arc<str>>)> {
         let user = self.users.at(user);
         let live = user.sessions.iter().filter_map(|slot| self.sessions.at(*slot));
         let lost = user.detached().iter().map(|detached| &*detached.session);
-        let mut rooms: Vec<u32> = live
+        let mut rooms: Vec<(u32, Option<Arc<str>>)> = live
             .chain(lost)
-            .flat_map(|session| session.memberships.iter().map(|membership| membership.room))
+            .flat_map(|session| {
+                session.memberships.iter().map(|membership| (membership.room, session.name.clone()))
+            })
             .collect();
-        rooms.sort_unstable();
-        rooms.dedup();
-        rooms.into_iter().map(|room| self.rooms.at(room).channel.clone()).collect()
+        rooms.sort_by_key(|(room, _)| *room);
+        rooms.dedup_by_key(|(room, _)| *room);
+        rooms
+    }
+
+    /// Whether any session of a user, be it a lost one, is in a room or about to be.
+    pub(super) fn is_in_room(&self, user: u32, room: u32) -> bool {
+        let user = self.users.at(user);
+        let live = user.sessions.iter().filter_map(|slot| self.sessions.at(*slot));
+        let lost = user.detached().iter().map(|detached| &*detached.session);
+        live.chain(lost).any(|session| session.membership(room).is_some())
     }
 
     /// A user's presence changed: the channels at home here note it, the sessions here that care hear of it.

@@ -7,6 +7,7 @@ use protocol::chat::event::{self, Position, PresenceNote, Synced};
 use protocol::chat::request;
 use protocol::chat::rest::{self, PollAnswer};
 use protocol::codes::ErrorCode;
+use protocol::relay::signal::Word;
 
 use super::Shard;
 use super::home::Home;
@@ -16,6 +17,7 @@ use crate::limits::POLLERS_MAX;
 use crate::mail::{Answer, CallId, Mail, Outcome, Query, Question, Reply, Sender, Since};
 use crate::outputs::Outputs;
 use crate::publication::Publication;
+use crate::store::Topic;
 
 /// A request that waits for a message.
 #[derive(Debug)]
@@ -44,6 +46,7 @@ impl Shard {
             Question::Presence => self.tell_members(&channel, now),
             Question::SetPresence { user, status } => {
                 self.set_presence_here(&channel, &user, status, now, out);
+                self.signal(Topic::Channel(channel.clone()), Word::Said { user: &user, status });
                 let mut body = Vec::new();
                 rest::push_presence_set(&mut body, &channel, &user, status);
                 Outcome::Told(body)
@@ -161,10 +164,6 @@ impl Shard {
     fn tell_members(&self, channel: &str, now: Now) -> Outcome {
         let mut body = Vec::new();
         let home = self.homes.table.find(channel, &self.placement).map(|index| self.homes.table.at(index));
-        let Some(home) = home else {
-            rest::push_presence_list(&mut body, channel, std::iter::empty());
-            return Outcome::Told(body);
-        };
         let note = |user, status, last_seen_unix_ms, custom| PresenceNote {
             user,
             status,
@@ -172,13 +171,17 @@ impl Shard {
             custom,
             channel: None,
         };
-        let here = home.members.iter().filter(|member| member.is_visible()).map(|member| {
+        let here = home.into_iter().flat_map(|home| home.members.iter());
+        // Of a channel that is not known here, those on other nodes are.
+        let distant = home.is_none().then(|| self.homes.distant.members(channel, &self.placement));
+        let here = here.chain(distant.into_iter().flatten()).filter(|member| member.is_visible());
+        let here = here.map(|member| {
             let custom = member.custom().map(|custom| &**custom);
             note(&*member.user, member.status(), member.last_seen_unix_ms, custom)
         });
         let gone = home
-            .seen
-            .iter(now.monotonic_ms())
+            .into_iter()
+            .flat_map(|home| home.seen.iter(now.monotonic_ms()))
             .map(|(user, status, last_seen_unix_ms)| note(&**user, status, last_seen_unix_ms, None));
         rest::push_presence_list(&mut body, channel, here.chain(gone));
         Outcome::Told(body)

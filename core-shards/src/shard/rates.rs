@@ -23,6 +23,18 @@ impl RateClass {
     /// How many classes there are.
     pub const COUNT: usize = 5;
 
+    /// The class of a number that another node gave.
+    pub(super) const fn of_number(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::Message),
+            1 => Some(Self::Typing),
+            2 => Some(Self::Presence),
+            3 => Some(Self::Receipt),
+            4 => Some(Self::Membership),
+            _ => None,
+        }
+    }
+
     /// Clients join all of their channels in one burst when they reconnect.
     const fn factor(self) -> u32 {
         match self {

@@ -98,11 +98,16 @@ impl Shard {
         out: &mut Outputs,
     ) {
         let Some(session) = self.sessions.get(id) else { return };
-        let slots = &self.users.at(session.user).sessions;
+        let user = session.user;
+        let slots = &self.users.at(user).sessions;
         let others: Vec<u32> = slots.iter().copied().filter(|slot| *slot != id.slot).collect();
         let mut frame = Vec::new();
         event::push_notification(&mut frame, name, notification, now.unix_ms);
         out.broadcast(&frame, &others);
+        if self.elsewhere.has(user) {
+            let id = self.users.at(user).id.clone();
+            self.tell_notified(&id, name, notification);
+        }
     }
 
     /// The messages of a channel after a position, for its members.

@@ -141,6 +141,40 @@ impl Standing {
         }
     }
 
+    /// Other nodes saw the user then.
+    pub(super) fn was_seen(&mut self, unix_ms: u64) {
+        self.last_seen_unix_ms = self.last_seen_unix_ms.max(unix_ms);
+    }
+
+    /// Whether others see the user.
+    pub(super) fn is_shown(&self) -> bool {
+        self.shown != Status::Offline
+    }
+
+    /// The status and the text that the user chose.
+    pub(super) fn choices(&self) -> (Option<Status>, Option<&CustomStatus>) {
+        (self.explicit, self.custom.as_deref())
+    }
+
+    /// What the user chose, as other nodes and this one know it together. Returns whether others see another text, which
+    /// is only looked at if `is_custom_new`. To be settled after that.
+    pub(super) fn adopt(
+        &mut self,
+        explicit: Option<Status>,
+        custom: Option<&CustomStatus>,
+        is_custom_new: bool,
+        now_unix_ms: u64,
+    ) -> bool {
+        self.explicit = explicit;
+        if !is_custom_new {
+            return false;
+        }
+        let custom = custom.filter(|custom| !is_over(custom, now_unix_ms));
+        let is_other = self.custom.as_deref() != custom;
+        self.custom = custom.cloned().map(Box::new);
+        is_other && self.is_shown()
+    }
+
     /// Drops a custom status that is over. Returns whether others see a change.
     pub(super) fn expire(&mut self, now_unix_ms: u64) -> bool {
         self.drop_if_over(now_unix_ms) && self.shown != Status::Offline
@@ -161,9 +195,11 @@ impl Standing {
         }
     }
 
-    /// What others were told when this was last called, and what they are told now: for counters.
-    pub(super) fn recount(&mut self) -> (Status, Status) {
-        (std::mem::replace(&mut self.counted, self.shown), self.shown)
+    /// What others were told when this was last called, and what they are told now: for counters. Users without a device
+    /// here are another node's to count.
+    pub(super) fn recount(&mut self, counts_here: bool) -> (Status, Status) {
+        let current = if counts_here { self.shown } else { Status::Offline };
+        (std::mem::replace(&mut self.counted, current), current)
     }
 
     fn is_same(&self, saying: &Saying) -> bool {

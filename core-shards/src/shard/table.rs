@@ -105,6 +105,12 @@ impl<T: Named> Table<T> {
         slot.expect("who holds an index keeps its entry")
     }
 
+    /// The first entry that is not before an index.
+    pub(super) fn next_from(&self, index: u32) -> Option<u32> {
+        let end = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+        (index..end).find(|index| self.slots.get(*index).is_some_and(|slot| slot.entry.is_some()))
+    }
+
     /// Every entry with its index.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         (0..).zip(self.slots.iter()).filter_map(|(index, slot)| Some((index, slot.entry.as_ref()?)))

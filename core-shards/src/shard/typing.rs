@@ -73,18 +73,32 @@ impl Shard {
         self.post(home, Mail::Typing(Box::new(typing)), out);
     }
 
-    /// Somebody types in a channel whose home this is, or stopped.
-    pub(super) fn handle_typing(&mut self, from: CoreId, typing: Typing, now: Now, out: &mut Outputs) {
+    /// Somebody types in a channel whose home this is, or stopped. Other nodes are told what is told here.
+    pub(super) fn handle_typing(&mut self, from: CoreId, typing: &Typing, now: Now, out: &mut Outputs) {
+        if self.note_typing_of(Some(from), typing, now, out) {
+            self.tell_typing_elsewhere(typing);
+        }
+    }
+
+    /// Notes a sign of a session on core `from`, or on another node. Returns whether it was told.
+    pub(super) fn note_typing_of(
+        &mut self,
+        from: Option<CoreId>,
+        typing: &Typing,
+        now: Now,
+        out: &mut Outputs,
+    ) -> bool {
         let Some(index) = self.homes.table.find(&typing.channel, &self.placement) else {
-            return self.metrics.stale_letters.increment();
+            self.metrics.stale_letters.increment();
+            return false;
         };
         let times = TypingTimes {
             timeout_ms: self.limits.typing_timeout_ms,
             debounce_ms: self.limits.typing_debounce_ms,
         };
         let home = self.homes.table.at_mut(index);
-        let except = typing.session.map(|session| (from, session));
-        match &typing.turn {
+        let except = from.zip(typing.session);
+        let is_told = match &typing.turn {
             TypingTurn::Start { thread, room_type } => {
                 let sign = Sign {
                     user: &typing.user,
@@ -93,7 +107,8 @@ impl Shard {
                     room_type: *room_type,
                     session: typing.session.unwrap_or(NO_SESSION),
                 };
-                if matches!(home.typists.start(&sign, now, &times), Told::Announce | Told::Again) {
+                let is_told = matches!(home.typists.start(&sign, now, &times), Told::Announce | Told::Again);
+                if is_told {
                     let subject = Subject {
                         user: &typing.user,
                         name: typing.name.as_deref(),
@@ -104,18 +119,20 @@ impl Shard {
                     };
                     self.tell_typing(index, &subject, except, now, out);
                 }
+                is_told
             }
             TypingTurn::Stop { thread } => {
                 let stopped = home.typists.stop(&typing.user, thread.as_deref());
-                self.tell_stopped(index, stopped.into_iter().collect(), except, now, out);
+                self.tell_stopped(index, stopped.into_iter().collect(), except, now, out)
             }
             TypingTurn::StopAll => {
                 let session = typing.session.unwrap_or(NO_SESSION);
                 let stopped = home.typists.stop_all_from(&typing.user, session);
-                self.tell_stopped(index, stopped, except, now, out);
+                self.tell_stopped(index, stopped, except, now, out)
             }
-        }
+        };
         self.look_at_home(index);
+        is_told
     }
 
     /// A user's message says that typing is over, or the user is gone.
@@ -137,7 +154,8 @@ impl Shard {
         except: Option<(CoreId, SessionId)>,
         now: Now,
         out: &mut Outputs,
-    ) {
+    ) -> bool {
+        let is_told = !stopped.is_empty();
         for typist in stopped {
             let subject = Subject {
                 user: &typist.user,
@@ -151,6 +169,7 @@ impl Shard {
             let own = (self.placement.home_of_user(&typist.user), typist.session);
             self.tell_typing(index, &subject, Some(except.unwrap_or(own)), now, out);
         }
+        is_told
     }
 
     fn tell_typing(

@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 
 use protocol::chat::status::Status;
 
+use super::elsewhere::Abroad;
 use super::rates::{Exceeded, Left, RateClass, Rates};
 use super::sessions::Session;
 use super::standing::Standing;
@@ -209,6 +210,9 @@ impl Shard {
         let spent = self.users.at_mut(user).rates.take(class, now.monotonic_ms(), &limits);
         if spent.is_err() {
             self.metrics.rate_limited[class as usize].increment();
+        } else if self.elsewhere.has(user) {
+            let id = self.users.at(user).id.clone();
+            self.tell_spent(&id, class);
         }
         spent
     }
@@ -225,12 +229,39 @@ impl Shard {
         live.chain(lost).map(|session| session.said).collect()
     }
 
+    /// As [`said`](Self::said), with what the devices on other nodes say.
+    pub(super) fn said_everywhere(&self, user: u32, now: Now) -> SmallVec<[Option<Status>; 4]> {
+        let mut said = self.said(user, now);
+        let abroad = self.elsewhere.abroad(user).into_iter();
+        said.extend(abroad.flat_map(Abroad::statuses).map(Some));
+        said
+    }
+
+    /// Takes over what the user chose on other nodes. Returns whether others see a change of the text.
+    fn heed_choices(&mut self, user: u32, now: Now) -> bool {
+        let counts_here = self.elsewhere.abroad(user).is_some() && !self.said(user, now).is_empty();
+        let Some(abroad) = self.elsewhere.abroad_mut(user) else { return false };
+        let is_new = abroad.weigh(counts_here);
+        let (status, custom) = abroad.choices();
+        self.users.at_mut(user).standing.adopt(status, custom, is_new, now.unix_ms)
+    }
+
+    /// The user chose on a device here: that is later than whatever was chosen before, wherever.
+    pub(super) fn stamp_choices(&mut self, user: u32, is_status: bool, is_custom: bool, now: Now) {
+        if !self.placement.is_joined() {
+            return;
+        }
+        let (run, abroad) = (self.run, self.elsewhere.abroad_or_default(user));
+        abroad.stamp(&self.users.at(user).standing, is_status, is_custom, now.unix_ms, run);
+    }
+
     /// Arms the wheel for whatever of a user ends next, and forgets one of whom nothing is left.
     pub(super) fn look_at_user(&mut self, index: u32, now: Now) {
         let place = self.users.place(index);
+        let is_abroad = self.elsewhere.abroad(index).is_some();
         let user = self.users.at_mut(index);
         let deadline_ms = user.next_deadline_ms(now);
-        if deadline_ms == u64::MAX && user.sessions.is_empty() {
+        if deadline_ms == u64::MAX && user.sessions.is_empty() && !is_abroad {
             self.users.remove(index, &self.placement);
             return self.count_sessions();
         }
@@ -243,17 +274,24 @@ impl Shard {
     /// Makes one presence of all devices that count now; others hear of it if it changes what they see, `acting`
     /// excepted. Lost sessions whose time is over are given up after that: their channels are to hear of it, too.
     pub(super) fn settle_user(&mut self, user: u32, acting: Option<SessionId>, now: Now, out: &mut Outputs) {
-        let said = self.said(user, now);
+        let is_custom_new = self.heed_choices(user, now);
+        let said = self.said_everywhere(user, now);
+        let seen_unix_ms = self.elsewhere.abroad(user).map_or(0, Abroad::last_seen_unix_ms);
         let standing = &mut self.users.at_mut(user).standing;
         let is_custom_over = standing.expire(now.unix_ms);
-        if standing.settle(said, now.unix_ms) || is_custom_over {
+        let is_status_new = standing.settle(said, now.unix_ms);
+        standing.was_seen(seen_unix_ms);
+        if is_status_new || is_custom_over || is_custom_new {
             self.tell_presence(user, acting, now, out);
         }
+        // Other nodes hear it in the same order: away first, then out of the channels.
+        self.tell_devices(user, false, now);
         let now_ms = now.monotonic_ms();
         let ended = self.users.at_mut(user).take_detached(|detached| detached.kept_until_ms <= now_ms);
         for detached in ended {
             self.end_detached(detached, out);
         }
+        self.tell_devices(user, false, now);
         self.look_at_user(user, now);
     }
 
