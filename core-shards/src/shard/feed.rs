@@ -31,7 +31,7 @@ use std::collections::VecDeque;
 use super::Shard;
 use crate::Now;
 use crate::ids::{Epoch, Lane, Partition};
-use crate::limits::{APPENDS_BYTES_MAX, APPENDS_WAITING_MAX, FORMER_EPOCHS_MAX};
+use crate::limits::{FORMER_EPOCHS_MAX, MemoryBounds};
 use crate::outputs::Outputs;
 use crate::placement::Placement;
 use crate::store::{Refused, StoreEvent, StoreTrouble, Unanswered};
@@ -40,6 +40,8 @@ use latest::Latest;
 use numbers::Numbers;
 use repair::Repair;
 
+#[cfg(test)]
+pub(super) use appends::Waiting;
 pub(super) use opening::Tie;
 pub(super) use publishing::published_of;
 
@@ -175,10 +177,10 @@ impl Feeds {
     }
 
     /// Whether one more append may wait.
-    fn has_room(&self) -> bool {
+    fn has_room(&self, bounds: &MemoryBounds) -> bool {
         let count: usize = self.feeds.iter().map(|feed| feed.appends.len()).sum();
         let bytes: usize = self.feeds.iter().map(|feed| feed.appends.bytes()).sum();
-        count < APPENDS_WAITING_MAX && bytes < APPENDS_BYTES_MAX
+        count < bounds.appends_max && bytes < bounds.appends_bytes_max
     }
 
     /// Publications that the store has not confirmed.
@@ -198,6 +200,12 @@ impl Feeds {
             counts[feed.state.number()] += 1;
         }
         counts
+    }
+
+    /// What the feed of one partition may bring while it is asked what was before: its share of what may wait.
+    fn repair_bounds(&self, bounds: &MemoryBounds) -> (usize, usize) {
+        let count = self.feeds.len().max(1);
+        (bounds.appends_max / count, bounds.appends_bytes_max / count)
     }
 
     /// When the store is to be asked for something again, in monotonic milliseconds.

@@ -29,7 +29,7 @@ impl Shard {
             let published = Box::new(published_of(&publish));
             return self.post(from, Mail::Published(published), out);
         };
-        if !self.feeds.has_room() {
+        if !self.feeds.has_room(&self.limits.memory) {
             self.metrics.appends_refused.increment();
             let published = Published { trouble: Some(StoreTrouble::Busy), ..published_of(&publish) };
             return self.post(from, Mail::Published(Box::new(published)), out);
