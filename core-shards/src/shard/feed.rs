@@ -100,6 +100,8 @@ pub(super) struct Feed {
     retry_at_ms: u64,
     /// Homes that are not open though the feed is heard are asked for again then.
     reopen_at_ms: u64,
+    /// What the store has appended is to have come over the feed by then.
+    overdue_at_ms: u64,
 }
 
 impl Feed {
@@ -112,7 +114,7 @@ impl Feed {
     }
 
     fn next_retry_ms(&self) -> Option<u64> {
-        let next_ms = self.retry_at_ms.min(self.reopen_at_ms);
+        let next_ms = self.retry_at_ms.min(self.reopen_at_ms).min(self.overdue_at_ms);
         (next_ms < u64::MAX).then_some(next_ms)
     }
 }
@@ -145,6 +147,7 @@ impl Feeds {
             latest: Latest::default(),
             retry_at_ms: u64::MAX,
             reopen_at_ms: u64::MAX,
+            overdue_at_ms: u64::MAX,
         };
         Self {
             feeds: own.map(feed).collect(),
@@ -228,7 +231,7 @@ impl Shard {
             }
             StoreEvent::Fed(stored) => self.hear(stored, now, out),
             StoreEvent::Appended { partition, number, place, known_as } => {
-                self.note_appended(partition, number, place, known_as, out);
+                self.note_appended(partition, number, place, known_as, now, out);
             }
             StoreEvent::Opened(opened) => self.open_home(*opened, now, out),
             StoreEvent::CaughtUp(caught_up) => self.catch_up(*caught_up, now, out),
@@ -268,6 +271,8 @@ impl Shard {
                 self.begin_repair(partition);
             } else if feed.reopen_at_ms <= now_ms {
                 self.ask_for_pasts(partition);
+            } else if feed.overdue_at_ms <= now_ms {
+                self.look_for_overdue(partition, now);
             }
         }
         self.close_deserted(now);
