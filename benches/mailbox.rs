@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use core_shards::ids::MessageId;
+use core_shards::ids::{Lane, MessageId};
 use core_shards::limits::MAILBOX_LETTERS_MAX;
 use core_shards::mail::Deliver;
 use core_shards::publication::{FormKey, Frames, Publication};
@@ -47,8 +47,9 @@ fn publication() -> Arc<Publication> {
     let mut frames = Frames::default();
     frames.add(FormKey::PLAIN, |out| out.resize(400, b'x'));
     Arc::new(Publication {
-        lane: CoreId(0),
+        lane: Lane(0),
         seq: 1,
+        origin: None,
         channel: "general".into(),
         kind: Kind::Message,
         id: MessageId::ZERO,

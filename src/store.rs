@@ -86,7 +86,7 @@ enum Question {
     /// A step in catching up.
     CatchUp(Box<CatchingUp>),
     /// The keeping of a session.
-    Keep(Box<str>),
+    Keep(u64),
     /// The taking of a session, by its ticket.
     Take(u64),
     /// The noting of absences.
@@ -182,7 +182,9 @@ impl Store {
                     let (slot, name) = self.keys.topic(&topic, |channel| self.partition_of(channel));
                     self.client.publish(slot, &name, &[&[envelope::SIGNAL], &*signal].concat());
                 }
-                StoreRequest::KeepSession { pid, record } => self.keep_session(state, pid, &record),
+                StoreRequest::KeepSession { pid, record, ticket } => {
+                    self.keep_session(state, &pid, &record, ticket);
+                }
                 StoreRequest::DropSession { pid } => self.drop_session(&pid),
                 StoreRequest::TakeSession { pid, ticket } => {
                     answers.extend(self.take_session(state, &pid, ticket));

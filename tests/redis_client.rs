@@ -7,6 +7,8 @@
 mod ear;
 #[path = "redis_client/proxy.rs"]
 mod proxy;
+#[path = "redis_client/puppet.rs"]
+mod puppet;
 #[allow(unused_imports, reason = "clusters are another suite's")]
 #[path = "cluster/redis.rs"]
 mod redis;
@@ -16,6 +18,7 @@ use std::time::Duration;
 use core_shards::store::StoreTrouble;
 use ear::{GROUP, Outcome, SLOT, connections, settings, with_ear};
 use proxy::Proxy;
+use puppet::Manner;
 use realtime::redis::{Host, RedisSettings, Trouble};
 use realtime::rt;
 use redis::{Options, Redis};
@@ -361,4 +364,39 @@ fn a_server_without_room_for_clients_is_waited_for() {
         drop(guest);
         ear.until_up().await;
     });
+}
+
+#[test]
+fn pushes_may_come_behind_the_answers_of_their_publishes() {
+    with_ear(settings(puppet::start(Manner::PushesLate)), async |ear| {
+        ear.client.watch(GROUP, b"a");
+        ear.until_up().await;
+        ear.publish_and_hear("a", "hello").await;
+        let metrics = ear.client.metrics().clone();
+        ear.until("canaries came back", || metrics.round_trip.counts().sum::<u64>() >= 3).await;
+        assert_eq!((metrics.canary_misses.get(), ear.ups.get()), (0, 1));
+    });
+}
+
+#[test]
+fn a_feed_that_is_deaf_while_commands_are_answered_is_found_out() {
+    with_ear(settings(puppet::start(Manner::DeafAtFirst)), async |ear| {
+        ear.until_up().await;
+        assert!(ear.until_down().await <= DEAD_FEED);
+        assert_eq!(ear.client.metrics().canary_misses.get(), 1);
+        ear.until_up().await;
+        let metrics = ear.client.metrics().clone();
+        ear.until("a canary came back", || metrics.round_trip.counts().sum::<u64>() >= 1).await;
+    });
+}
+
+#[test]
+fn a_server_that_is_too_old_or_speaks_nonsense_is_a_state() {
+    for manner in [Manner::IsOld, Manner::IsNearlyOld, Manner::Babbles] {
+        with_ear(settings(puppet::start(manner)), async |ear| {
+            ear.until_trouble(Trouble::Foreign).await;
+            let attempts = ear.attempts_within(Duration::from_secs(1)).await;
+            assert!(attempts < 10, "{manner:?}: {attempts} attempts in a second");
+        });
+    }
 }

@@ -190,6 +190,24 @@ fn a_renounced_epoch_ends_for_every_channel_and_once() {
 }
 
 #[test]
+fn what_a_broken_connection_delivers_late_is_not_carried_out_again() {
+    let (_redis, mut one, mut other) = two_nodes();
+    one.open("general");
+    for number in [u32::MAX - 1, 3, 4] {
+        assert_ne!(one.append("general", number, &format!("in turn {number}")).number, 0);
+    }
+    for number in [3, 4, u32::MAX] {
+        let place = one.append("general", number, "late");
+        assert_eq!((place.number, place.offset), (0, Offset(0)));
+    }
+    one.append_out_of_turn("general", 1, "refused before");
+    one.append("general", 5, "in turn 5");
+    let told = ["in turn 4294967294", "in turn 3", "in turn 4", "refused before", "in turn 5"];
+    assert_eq!(payloads(&other.open("general").tail), told);
+    assert_eq!(other.append("general", 1, "another run's").offset, Offset(6));
+}
+
+#[test]
 fn a_partition_whose_counter_was_deleted_goes_on() {
     let (redis, mut one, mut other) = two_nodes();
     let before = other.open("general");

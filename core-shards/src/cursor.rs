@@ -12,7 +12,7 @@ mod vector;
 
 use crate::ids::{CoreId, Epoch, Lane};
 
-pub use vector::{Fold, Vector, Writer, number_of, provisional_of, seq_of};
+pub use vector::{Fold, Vector, Writer};
 
 /// One run of a process. Cursors of a former process or of another node have another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

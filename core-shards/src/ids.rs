@@ -163,6 +163,13 @@ impl MessageId {
         Self(text)
     }
 
+    /// A number made of its random part: two ids have the same only by a rare chance.
+    pub fn random_bits(&self) -> u64 {
+        let (upper, lower) = self.0[Self::TEXT_BYTES - 16..].split_at(8);
+        let word = |letters: &[u8]| letters.iter().fold(0, |word, letter| word << 8 | u64::from(*letter));
+        word(upper).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ word(lower)
+    }
+
     /// Reads an id that some node made.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes: [u8; Self::TEXT_BYTES] = text.as_bytes().try_into().ok()?;

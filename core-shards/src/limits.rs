@@ -255,6 +255,20 @@ pub const ACCESS_WAITERS_MAX: usize = 256;
 /// Reached: further ones end.
 pub const RECHECKS_MAX: usize = 65_536;
 
+/// Newcomers of one core whose CONNECT waits for the store, or for what their channels tell of the time when they were
+/// on another node. Reached: the next one gets a new session at once.
+pub const RESTORING_MAX: usize = 4_096;
+
+/// Users that are gone and of whom a core that shares a store still knows something, beside two for each that is not.
+/// Reached: they are swept out.
+pub const OWNERS_VOID_MAX: usize = 1_024;
+
+/// Records of sessions that one core asks the store to keep in one turn. Reached: the rest waits for the next step.
+pub const RECORDS_PER_TURN_MAX: usize = 512;
+
+/// How long records wait that were refused or change often, in milliseconds.
+pub const RECORDS_STEP_MS: u64 = 1_000;
+
 /// Publications of one core that the store which nodes share has not confirmed. Reached: the next is refused with
 /// `SERVER_BUSY`.
 pub const APPENDS_WAITING_MAX: usize = 65_536;
@@ -282,8 +296,12 @@ pub const LINGER_MS: u64 = 10_000;
 /// How long the store is left alone after it refused something, in milliseconds.
 pub const STORE_RETRY_MS: u64 = 1_000;
 
-/// Publications of the former epoch of a channel, or of all rooms of users of a partition, that are recognised when another node sends them again.
-pub const FORMER_IDS_MAX: usize = 64;
+/// Publications of a partition that are recognised when they come again, because the store has forgotten them. As many as
+/// four nodes have on their way at most. Reached: the oldest is not.
+pub const LATEST_MAX: usize = 4 * APPENDS_IN_FLIGHT_MAX;
+
+/// Former epochs of a partition that are recognised when a store comes back that has forgotten the later ones.
+pub const FORMER_EPOCHS_MAX: usize = 32;
 
 /// Letters that wait in one core's mailbox, per class of mail. Reached: senders keep their letters
 /// and stop reading from their own sockets until there is room.

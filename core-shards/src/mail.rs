@@ -53,6 +53,8 @@ pub enum Mail {
     Elsewhere(Box<Elsewhere>),
     /// To the core that asked, from outside of the cores: what the permission webhook says.
     Verdict(Box<access::Question>, Verdict),
+    /// To the core that keeps the session of a private id: another node has taken it up.
+    Evict(Box<str>),
 
     /// To the member's core: it is a member from this position on.
     Joined(Box<Joined>),
@@ -107,7 +109,8 @@ impl Mail {
             | Self::Query(_)
             | Self::Revoke(_)
             | Self::Elsewhere(_)
-            | Self::Verdict(..) => MailClass::Request,
+            | Self::Verdict(..)
+            | Self::Evict(_) => MailClass::Request,
             Self::Joined(_)
             | Self::Deliver(_)
             | Self::Own(_)
@@ -156,6 +159,11 @@ pub enum Past {
     Asked(Since),
     /// It was away: what it missed follows the reply.
     Missed(Since),
+    /// It was on another node, and has everything of the channel's lane up to a position.
+    Resumed {
+        /// The position, see [`Publication::seq`].
+        after_seq: u64,
+    },
 }
 
 /// How a join is answered.
@@ -347,6 +355,8 @@ pub enum ReplayPurpose {
     Answer,
     /// Its user was away: what there is follows the reply.
     Missed,
+    /// It was on another node: all that followed, or nothing.
+    Resumed,
 }
 
 /// One publication for all members on one core.

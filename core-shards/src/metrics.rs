@@ -65,7 +65,7 @@ impl Recovery {
             }
             Past::Asked(Since::Position(..) | Since::Foreign)
             | Past::Missed(Since::Position(..) | Since::Foreign) => Self::Foreign,
-            Past::Asked(_) | Past::Missed(_) | Past::None => Self::Unknown,
+            Past::Asked(_) | Past::Missed(_) | Past::Resumed { .. } | Past::None => Self::Unknown,
         }
     }
 }
@@ -210,7 +210,7 @@ impl ShardMetrics {
     /// Counts what a channel says about its past to somebody who joins.
     pub(crate) fn count_past(&self, past: &Past, replay: &Replay, epoch: Epoch) {
         let source = match past {
-            Past::None => return,
+            Past::None | Past::Resumed { .. } => return,
             Past::Asked(_) => RecoverySource::Join,
             Past::Missed(_) => RecoverySource::Missed,
         };

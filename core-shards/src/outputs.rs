@@ -89,10 +89,15 @@ impl<M> Outputs<M> {
 
     /// Sends finished frames to every session of `slots`. The bytes are copied once per core and turn.
     pub fn broadcast(&mut self, frames: &[u8], slots: &[u32]) {
+        self.broadcast_with(slots, |arena| arena.extend_from_slice(frames));
+    }
+
+    /// Sends what `write` appends, one or more whole frames, to every session of `slots`.
+    pub fn broadcast_with(&mut self, slots: &[u32], write: impl FnOnce(&mut Vec<u8>)) {
         if slots.is_empty() {
             return;
         }
-        let frame = append(Arena::Shared, &mut self.shared, |arena| arena.extend_from_slice(frames));
+        let frame = append(Arena::Shared, &mut self.shared, write);
         self.deliver(frame, slots);
     }
 

@@ -94,6 +94,11 @@ pub const fn position(stored: u64, number: u32) -> u64 {
     stored << NUMBER_BITS | (number & ((1 << NUMBER_BITS) - 1)) as u64
 }
 
+/// The number of the store's last publication at a [`position`].
+pub const fn stored_of(seq: u64) -> u64 {
+    seq >> NUMBER_BITS
+}
+
 /// One event of a channel that members must not miss, with its place in the channel.
 #[derive(Debug)]
 pub struct Publication {
@@ -158,6 +163,14 @@ impl Publication {
             &self.body,
             &self.attachments,
         );
+    }
+
+    /// As [`push_with`](Self::push_with), from the frames that were written without a cursor for everybody.
+    pub fn splice(&self, out: &mut Vec<u8>, form: FormKey, cursor: &str) {
+        match self.frames.get(form.volatile()) {
+            Some(frames) => event::splice_cursor(out, frames, cursor),
+            None => self.push_with(out, form, Some(cursor)),
+        }
     }
 
     /// Appends the JSON object alone.

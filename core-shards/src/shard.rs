@@ -7,6 +7,8 @@
 //!   connect, expiry              how a session begins, and the end of its token
 //!   recovery, replay, journal    sessions that lost their connection, and what they are given when they come back
 //!   losses                       which of them were lost first
+//!   lanes, own_room              how far the shared store was handed out here, and what it has for single users
+//!   records, restore, away       what the store keeps of sessions and of absent users, for other nodes
 //!   users, rates                 whose sessions they are, and what one user may do in a time
 //!   standing, presence, follow   how a user is, who hears of it, and who wants to
 //!   membership, rooms, absence   joining and leaving, the local members of a channel, and what an absent user missed
@@ -36,6 +38,7 @@
 
 mod absence;
 mod attendance;
+mod away;
 mod calls;
 mod channel_presence;
 mod connect;
@@ -52,17 +55,20 @@ mod holdings;
 mod home;
 mod homes;
 mod journal;
+mod lanes;
 mod levels;
 mod losses;
 mod members;
 mod membership;
 mod order;
+mod own_room;
 mod particulars;
 mod presence;
 mod publish;
 mod queries;
 mod rates;
 mod receipts;
+mod records;
 mod recovery;
 mod relay;
 mod replay;
@@ -111,8 +117,11 @@ use follow::{Followed, Survey, SurveyPart};
 use gathering::Gatherings;
 use homes::Homes;
 use journal::Journal;
+use lanes::Lanes;
 use losses::Losses;
 use receipts::Receipts;
+use records::Records;
+use restore::Restores;
 use rights::Errand;
 use rooms::Rooms;
 use sessions::Sessions;
@@ -204,6 +213,12 @@ pub struct Shard {
     questions: Vec<Question>,
     /// What is known of other nodes.
     elsewhere: Elsewhere,
+    /// How far the partitions of the store that nodes share have come here.
+    lanes: Lanes,
+    /// What the store is to keep of sessions.
+    records: Records,
+    /// Newcomers who wait for the store.
+    restores: Restores,
     /// What is wanted of the store that nodes share, in order.
     store_requests: Vec<StoreRequest>,
     /// Memberships that are to be looked at again once fewer questions are on their way.
@@ -225,10 +240,14 @@ impl Shard {
     ) -> Self {
         let memory = if placement.is_joined() { limits.memory.joined() } else { limits.memory };
         let limits = Limits { memory, ..limits };
+        let run = RunId::from_random(placement.hash("run"));
         let shard = Self {
             core,
             placement,
-            run: RunId::from_random(placement.hash("run")),
+            run,
+            lanes: Lanes::new(run, core, placement.partition_count()),
+            records: Records::default(),
+            restores: Restores::default(),
             metrics,
             sessions: Sessions::default(),
             users: Users::default(),
@@ -269,7 +288,7 @@ impl Shard {
 
     /// Whether a session has joined the main namespace.
     pub fn is_connected(&self, session: SessionId) -> bool {
-        self.sessions.is_live(session)
+        self.sessions.is_live(session) || self.restores.is_waiting(session)
     }
 
     /// A session sent an event. Events of a session that is not connected are ignored.
@@ -286,7 +305,9 @@ impl Shard {
 
     /// A session is gone, for whatever reason. Harmless if it never connected.
     pub fn handle_disconnect(&mut self, session: SessionId, ending: Ending, now: Now, out: &mut Outputs) {
-        self.disconnect(session, ending, now, out);
+        if !self.stop_waiting(session, out) {
+            self.disconnect(session, ending, now, out);
+        }
         self.settle(now, out);
     }
 
@@ -334,16 +355,18 @@ impl Shard {
             | StoreEvent::CaughtUp(_) => self.hear_feed(event, now, out),
             StoreEvent::Signal(topic, signal) => self.hear_signal(&topic, &signal, now, out),
             StoreEvent::Taken { ticket, record } => self.restore(ticket, record.as_deref(), now, out),
+            StoreEvent::Absences { ticket, channels } => self.hear_absences(ticket, Some(channels), now, out),
             StoreEvent::Leases { was_held, was_any, alive } => {
                 self.hear_leases(was_held, was_any, &alive, now, out);
             }
-            StoreEvent::Absences { .. } => {}
             StoreEvent::Refused(refused) => match refused.request {
                 Unanswered::Append(..) | Unanswered::Open(_) | Unanswered::CatchUp(..) => {
                     self.hear_refusal(*refused, now, out);
                 }
+                Unanswered::KeepSession(ticket) => self.record_refused(ticket, now),
                 Unanswered::TakeSession(ticket) => self.restore(ticket, None, now, out),
-                Unanswered::KeepSession(_) | Unanswered::NoteAbsences(_) | Unanswered::AskAbsences(_) => {}
+                Unanswered::NoteAbsences(user) => self.absences_refused(&user),
+                Unanswered::AskAbsences(ticket) => self.hear_absences(ticket, None, now, out),
                 Unanswered::Renew => self.miss_leases(),
             },
         }
@@ -378,6 +401,7 @@ impl Shard {
             self.journal.next_end_ms(),
             self.access.next_end_ms(),
             self.tidings.next_end_ms(self.is_somebody_owed()),
+            self.records.next_due_ms(),
         ];
         let slow = ends.into_iter().flatten().min().map(|end_ms| end_ms.next_multiple_of(1_000));
         let elsewhere = Some(self.elsewhere.next_ms).filter(|next_ms| *next_ms < u64::MAX);
@@ -403,9 +427,12 @@ impl Shard {
             Mail::Revoke(revocation) => self.revoke(&revocation, now, out),
             Mail::Elsewhere(letter) => self.open_elsewhere(*letter, now, out),
             Mail::Verdict(question, verdict) => self.conclude(*question, &verdict, now, out),
-            Mail::Joined(joined) => self.become_member(&joined, now, out),
+            Mail::Evict(pid) => self.evict_taken(&pid, now, out),
+            Mail::Joined(joined) => self.become_member(*joined, now, out),
             Mail::Deliver(deliver) => self.hand_out(deliver, now, out),
-            Mail::Own(publication) => self.hand_to_owner(&publication, now, out),
+            Mail::Own(publication) => {
+                self.hand_to_owner(&publication, now, out);
+            }
             Mail::Gap(gap) => self.tell_gap(&gap, out),
             Mail::UsersGap(partition) => self.tell_users_gap(partition, out),
             Mail::LaneBegun(lane, epoch) => self.begin_lane(lane, epoch),
@@ -433,6 +460,7 @@ impl Shard {
         while let Some(letter) = self.own_mail.pop_front() {
             self.open(self.core, letter, now, out);
         }
+        self.write_records(now);
         self.linger(now);
         if self.burden.joins == 0 && !self.is_somebody_owed() {
             self.tidings.forget_latest_of(self.core);

@@ -33,6 +33,8 @@ pub enum StoreRequest {
         pid: Box<str>,
         /// For whoever takes it.
         record: Vec<u8>,
+        /// Comes back if it was not done.
+        ticket: u64,
     },
     /// The session ended. Not answered.
     DropSession {
@@ -303,8 +305,8 @@ pub enum Unanswered {
     Open(ChannelName),
     /// [`StoreRequest::CatchUp`]: the partition and the ticket.
     CatchUp(Partition, u64),
-    /// [`StoreRequest::KeepSession`]: the private id.
-    KeepSession(Box<str>),
+    /// [`StoreRequest::KeepSession`]: the ticket.
+    KeepSession(u64),
     /// [`StoreRequest::TakeSession`]: the ticket.
     TakeSession(u64),
     /// [`StoreRequest::NoteAbsences`]: the user.

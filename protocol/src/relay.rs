@@ -13,6 +13,7 @@
 //! is refused as a whole.
 
 pub mod forward;
+pub mod session;
 pub mod signal;
 
 use crate::chat::event::Kind;

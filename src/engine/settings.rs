@@ -98,7 +98,7 @@ pub const SERVED_MAX: usize = 2 * FORWARDS_MAX;
 /// How long another node may take to say anything about a request. Its client is told then that the session is unknown.
 pub const FORWARD_TIMEOUT_MS: u64 = 3_000;
 /// How long a poll for another node waits for packets before it is answered without any.
-pub const FORWARD_HOLD_MS: u64 = 10_000;
+pub const FORWARD_HOLD_MS: u64 = 5_000;
 /// Packets in one polling request.
 pub const POST_RECORDS_MAX: usize = 10_000;
 /// Sockets that are written before other work gets its turn.

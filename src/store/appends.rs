@@ -11,7 +11,7 @@ use core_shards::store::{Append, StoreTrouble, Unanswered};
 use core_shards::{Epoch, Partition, StoreEvent};
 use protocol::redis::Reply;
 
-use super::settings::USERS_KEPT_MAX;
+use super::settings::{RECEIPTS_MAX, USERS_KEPT_MAX};
 use super::{Question, State, Store, envelope, is_own_room, scripts};
 use crate::redis::GroupId;
 
@@ -28,6 +28,7 @@ const CALL_BYTES: usize = 256 << 10;
 const KEPT: u8 = 1;
 const HAS_RECEIPT: u8 = 2;
 const TO_USER: u8 = 4;
+const OUT_OF_TURN: u8 = 8;
 
 /// The appends of a partition. How many wait is bounded by the shard, which owns what becomes of them.
 #[derive(Default)]
@@ -112,35 +113,42 @@ impl Store {
         call.key(&self.keys.counter(partition));
         call.key(&self.keys.users_stream(partition));
         call.key(&self.keys.progress(partition, &self.run));
+        self.keys.receipts(partition).iter().for_each(|table| call.key(table));
         call.argument(fresh.as_str().as_bytes());
-        let (state_life, stream_life) = (self.settings.state_life_ms(), self.settings.stream_life_ms);
-        for number in
-            [self.settings.kept_max() as u64, USERS_KEPT_MAX as u64, state_life, stream_life, RECEIPT_LIFE_MS]
-        {
+        for number in [
+            self.settings.kept_max() as u64,
+            USERS_KEPT_MAX as u64,
+            self.settings.state_life_ms(),
+            self.settings.stream_life_ms,
+            RECEIPT_LIFE_MS,
+            RECEIPTS_MAX as u64,
+        ] {
             call.argument(number.to_string().as_bytes());
         }
         call.argument(self.client.publish_command().as_bytes());
-        let last_number = batch.last().map_or(0, |append| append.number);
-        call.argument(last_number.to_string().as_bytes());
         for append in batch {
             let channel = &*append.channel;
             let is_own = is_own_room(channel);
             let mut marks = 0;
-            for (mark, holds) in
-                [(KEPT, append.is_kept), (HAS_RECEIPT, append.idempotency.is_some()), (TO_USER, is_own)]
-            {
+            for (mark, holds) in [
+                (KEPT, append.is_kept),
+                (HAS_RECEIPT, append.idempotency.is_some()),
+                (TO_USER, is_own),
+                (OUT_OF_TURN, append.is_out_of_turn),
+            ] {
                 marks += mark * u8::from(holds);
             }
             call.key(&self.keys.state(partition, channel));
             call.key(&self.keys.stream(partition, channel));
-            call.argument(&[b'0' + marks]);
+            call.argument(marks.to_string().as_bytes());
+            call.argument(append.number.to_string().as_bytes());
             call.argument(&match is_own {
                 true => self.keys.users_topic(partition),
                 false => self.keys.channel_topic(partition, channel),
             });
             call.argument(&envelope::body(channel, &append.payload));
             if let Some(idempotency) = &append.idempotency {
-                call.key(&self.keys.receipt(partition, idempotency));
+                call.argument(idempotency.as_bytes());
                 call.argument(append.id.as_str().as_bytes());
             }
         }

@@ -5,7 +5,7 @@
 //! head          'P', partition epoch 8, channel epoch 8, number 5, offset 5, milliseconds 6; all big endian
 //! receipt       head, message id 26
 //! signal        'S', what is signalled
-//! counter       partition epoch 8, last number 5
+//! counter       partition epoch 8, last number 5, 7 of the scripts' own
 //! state         partition epoch 8, channel epoch 8, last offset 5, last milliseconds 6, 6 of the scripts' own,
 //!               number of the last publication with an offset 5
 //! ```
@@ -59,8 +59,12 @@ pub(super) fn read_stored(text: &[u8], partition: Partition) -> Option<Stored> {
     Some(Stored { channel, partition, place, payload: payload.to_vec() })
 }
 
-/// Reads the answer to an append: the place, and the id of the publication that has it if it was known.
+/// Reads the answer to an append: the place, and the id of the publication that has it if it was known. One that came
+/// late has no place that anybody could know.
 pub(super) fn read_answer(text: &[u8]) -> Option<(StoredPlace, Option<MessageId>)> {
+    if text.is_empty() {
+        return Some((nowhere(), None));
+    }
     let (head, id) = text.split_at_checked(HEAD_BYTES)?;
     let known_as = if id.is_empty() { None } else { Some(read_message_id(id)?) };
     Some((read_head(head)?, known_as))
@@ -70,6 +74,7 @@ pub(super) fn read_answer(text: &[u8]) -> Option<(StoredPlace, Option<MessageId>
 pub(super) fn read_counter(text: &[u8]) -> Option<Head> {
     let mut reader = Reader(text);
     let head = Head { epoch: reader.epoch()?, number: reader.number::<5>()? };
+    reader.number::<7>()?;
     reader.0.is_empty().then_some(head)
 }
 
@@ -95,6 +100,12 @@ pub(super) fn read_state(text: &[u8]) -> Option<State> {
     reader.number::<6>()?;
     let state = State { epoch, offset, timestamp_ms, last_number: reader.number::<5>()? };
     reader.0.is_empty().then_some(state)
+}
+
+/// The place of what was not carried out again.
+fn nowhere() -> StoredPlace {
+    let none = Epoch::from_random(0);
+    StoredPlace { partition_epoch: none, number: 0, epoch: none, offset: Offset(0), timestamp_ms: 0 }
 }
 
 fn read_head(text: &[u8]) -> Option<StoredPlace> {
@@ -158,6 +169,7 @@ mod tests {
     #[test]
     fn an_answer_says_whether_the_publication_was_known() {
         assert_eq!(read_answer(HEAD).unwrap().1, None);
+        assert_eq!(read_answer(b"").unwrap().0.number, 0, "it came late");
         let id = "01ARYZ6S410000000000000000";
         let known = read_answer(&[HEAD, id.as_bytes()].concat()).unwrap().1.unwrap();
         assert_eq!(known.as_str(), id);
@@ -166,9 +178,9 @@ mod tests {
 
     #[test]
     fn counters_and_states_are_read_as_the_scripts_write_them() {
-        let head = read_counter(b"AAAAAAAA\0\0\0\0\x09").unwrap();
+        let head = read_counter(b"AAAAAAAA\0\0\0\0\x09\x01\0\0\0\0\0\0").unwrap();
         assert_eq!((head.epoch.as_str(), head.number), ("AAAAAAAA", 9));
-        assert!(read_counter(b"AAAAAAAA\0\0\0\0\x09x").is_none() && read_counter(b"AAAAAAA").is_none());
+        assert!(read_counter(b"AAAAAAAA\0\0\0\0\x09").is_none() && read_counter(b"AAAAAAA").is_none());
         let state = b"AAAAAAAABBBBBBBB\0\0\0\0\x02\0\0\0\0\0\x03\0\0\0\0\0\x04\0\0\0\0\x05";
         let expected = State {
             epoch: Epoch::parse("BBBBBBBB").unwrap(),

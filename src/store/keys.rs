@@ -8,7 +8,7 @@
 //! {rt0.2}:o:<run>         the run's last publication that was carried out
 //! {rt0.2}:c:general       a channel's state
 //! {rt0.2}:s:general       its stream
-//! {rt0.2}:d:…             what a publication with this key of idempotency was answered
+//! {rt0.2}:d0, {rt0.2}:d1  by key of idempotency, what the publication was answered
 //! {rt0.2}:a:ada           absences of a user of the partition
 //! {rt0.2}:S:<run>:<core>  sessions that began on a core, whose number says which partition they are in
 //! {rt0.2}:S:<pid>         a session that another node has taken up
@@ -105,9 +105,9 @@ impl Keys {
         self.name(partition, &["s:", channel])
     }
 
-    /// What a publication with this key of idempotency was answered.
-    pub(super) fn receipt(&self, partition: Partition, idempotency: &str) -> Key {
-        self.name(partition, &["d:", idempotency])
+    /// What publications were answered, by their keys of idempotency: two tables that take turns.
+    pub(super) fn receipts(&self, partition: Partition) -> [Key; 2] {
+        [self.name(partition, &["d0"]), self.name(partition, &["d1"])]
     }
 
     /// The absences of a user.
@@ -218,7 +218,7 @@ mod tests {
                 let names = [
                     keys.counter(partition),
                     keys.stream(partition, "a{b}c"),
-                    keys.receipt(partition, "{x}"),
+                    keys.absences(partition, "{x}"),
                     keys.channel_topic(partition, "}{"),
                     keys.canary_topic(partition, &run, CoreId(3)),
                 ];

@@ -67,21 +67,21 @@ impl Store {
         (self.settings.session_life_ms + self.renewal_ms()).to_string()
     }
 
-    pub(super) fn keep_session(&self, state: &mut State, pid: Box<str>, record: &[u8]) {
-        let Some(birthplace) = Birthplace::of(&pid) else {
-            return state.refuse(Unanswered::KeepSession(pid), StoreTrouble::Unable);
+    pub(super) fn keep_session(&self, state: &mut State, pid: &str, record: &[u8], ticket: u64) {
+        let Some(birthplace) = Birthplace::of(pid) else {
+            return state.refuse(Unanswered::KeepSession(ticket), StoreTrouble::Unable);
         };
         let slot = self.keys.slot(self.keys.partition_of_core(birthplace.core));
         if birthplace.run == self.run.as_str() {
             state.has_sessions = true;
             let key = self.keys.sessions(birthplace.run, birthplace.core);
-            let tag = state.note(Question::Keep(pid.clone()));
+            let tag = state.note(Question::Keep(ticket));
             self.client.command(slot, tag, &[b"HSET", &key, pid.as_bytes(), record]);
             self.client.command(slot, UNASKED, &[b"PEXPIRE", &key, self.sessions_life().as_bytes()]);
         } else {
-            let key = self.keys.session(&pid, birthplace.core);
+            let key = self.keys.session(pid, birthplace.core);
             let life = self.settings.session_life_ms.to_string();
-            let tag = state.note(Question::Keep(pid));
+            let tag = state.note(Question::Keep(ticket));
             self.client.command(slot, tag, &[b"SET", &key, record, b"PX", life.as_bytes()]);
         }
     }

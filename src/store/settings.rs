@@ -63,5 +63,9 @@ const STATE_LIFE_MIN_MS: u64 = 24 * 60 * 60_000;
 /// What is said to users of a partition is kept up to this count, for nodes that lost the feed for a while.
 pub(super) const USERS_KEPT_MAX: usize = 4_096;
 
+/// Receipts of a partition that one of its two tables takes, about 15 MB: a retry is recognised for ten minutes or, under
+/// load, while fewer than so many others came. The node that answered first knows it for longer.
+pub(super) const RECEIPTS_MAX: usize = 100_000;
+
 /// How long a node lives in the eyes of others after it said so.
 pub(super) const LEASE_MS: u64 = 10_000;

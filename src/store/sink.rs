@@ -18,9 +18,9 @@ impl Sink for Store {
             Question::Appends(group, numbers) => self.appended(state, group, &numbers, reply),
             Question::Open(channel) => self.opened(state, channel, reply),
             Question::CatchUp(step) => self.stepped(state, step, reply),
-            Question::Keep(pid) => {
+            Question::Keep(ticket) => {
                 if let Some(reason) = failure(reply) {
-                    state.refuse(Unanswered::KeepSession(pid), reason);
+                    state.refuse(Unanswered::KeepSession(ticket), reason);
                 }
             }
             Question::Take(ticket) => Self::taken(state, ticket, reply),

@@ -50,7 +50,9 @@ impl World {
             }
             kept.insert(channel, (epoch, tail));
         }
-        for client in &self.clients {
+        // When all nodes die that knew what the store forgot, nobody is left to find that out.
+        let counts = |client: &&Client| self.forgot.is_empty() || !self.nodes[client.seat.node].is_dead;
+        for client in self.clients.iter().filter(counts) {
             for (channel, log) in &client.log {
                 note_places(&mut places, channel, log)
                     .map_err(|error| format!("{:?}: {error}", client.seat))?;

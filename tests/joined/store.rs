@@ -93,13 +93,19 @@ impl Store {
             }
             StoreRequest::Renounce(partition, epoch) => self.memory.renounce(partition, epoch),
             StoreRequest::Signal(topic, signal) => self.signal(&topic, &signal),
-            StoreRequest::KeepSession { pid, record, .. } => self.memory.keep_session(pid, record),
-            StoreRequest::DropSession { pid } => drop(self.memory.take_session(&pid)),
+            StoreRequest::KeepSession { pid, record, .. } => {
+                let is_own = self.lines[line].began(&pid);
+                self.memory.keep_session(pid, is_own, record);
+            }
+            StoreRequest::DropSession { pid } => {
+                let is_own = self.lines[line].began(&pid);
+                self.memory.drop_session(pid, is_own);
+            }
             StoreRequest::TakeSession { pid, ticket } => {
                 let record = self.memory.take_session(&pid);
                 self.lines[line].tell(StoreEvent::Taken { ticket, record });
             }
-            StoreRequest::NoteAbsences { user, channels } => self.memory.note_absences(user, channels),
+            StoreRequest::NoteAbsences { user, channels } => self.memory.note_absences(&user, channels),
             StoreRequest::AskAbsences { user, ticket } => {
                 let channels = self.memory.absences(&user);
                 self.lines[line].tell(StoreEvent::Absences { ticket, channels });
@@ -155,8 +161,7 @@ impl Store {
     fn open(&mut self, line: LineId, channel: ChannelName) {
         let Some(partition) = self.placement.partition_of(&channel) else { return };
         self.lines[line].watch(&channel);
-        let (epoch, offset, timestamp_ms, tail) = self.memory.past(partition, &channel);
-        let last_number = self.memory.last_number(partition, &channel);
+        let (epoch, offset, timestamp_ms, last_number, tail) = self.memory.past(partition, &channel);
         let head = self.memory.head(partition);
         let opened = Opened { channel, head, epoch, offset, timestamp_ms, last_number, tail };
         self.lines[line].tell(StoreEvent::Opened(Box::new(opened)));
@@ -182,7 +187,7 @@ impl Store {
         channel: &str,
     ) -> Option<(core_shards::Epoch, Vec<core_shards::store::Stored>)> {
         let partition = self.placement.partition_of(channel)?;
-        let (epoch, _, _, tail) = self.memory.past(partition, &channel.into());
+        let (epoch, _, _, _, tail) = self.memory.past(partition, &channel.into());
         Some((epoch, tail))
     }
 
@@ -249,5 +254,7 @@ impl Store {
         let random = self.memory.take_random();
         self.memory = self.replica.clone();
         self.memory.set_random(random);
+        // It takes time.
+        self.now_ms += 100;
     }
 }

@@ -288,6 +288,8 @@ fn json_is_told_to_those_who_ask_for_it() {
     sockets[0].send("421[\"presence:update\",{\"status\":\"dnd\"}]");
     sockets[0].until("431[");
     let _undecided = WebSocket::open(server.address);
+    // A session is counted right after its client has heard of it, and perhaps on another core than the one that tells.
+    server.wait_until("all are counted", |server| server.metric("realtime_opened_total ") == 4);
     let mut http = Http::open(server.address);
     let request = "GET /metrics HTTP/1.1\r\nHost: node\r\nAccept: application/json\r\n\r\n";
     http.stream.write_all(request.as_bytes()).unwrap();

@@ -56,6 +56,7 @@ pub(crate) fn append(desk: &Desk, channel: &str, number: u32, payload: &str) -> 
         id: id(desk.number, number),
         number,
         is_provisional: false,
+        is_out_of_turn: false,
         is_kept: true,
         idempotency: None,
         payload: payload.into(),
@@ -146,6 +147,11 @@ impl Desk {
 
     pub(crate) fn append_unkept(&mut self, channel: &str, number: u32, payload: &str) {
         self.ask(changed(append(self, channel, number, payload), |append| append.is_kept = false));
+        self.appended(number);
+    }
+
+    pub(crate) fn append_out_of_turn(&mut self, channel: &str, number: u32, payload: &str) {
+        self.ask(changed(append(self, channel, number, payload), |append| append.is_out_of_turn = true));
         self.appended(number);
     }
 

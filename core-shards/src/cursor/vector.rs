@@ -17,26 +17,13 @@ use siphasher::sip::SipHasher13;
 use smallvec::SmallVec;
 
 use super::RunId;
-use crate::ids::{BASE32, CoreId, Epoch, Partition};
+use crate::ids::{BASE32, CoreId, Epoch, Lane};
+use crate::publication::{NUMBER_BITS, stored_of};
 
-/// Bits of a place that number what a node handed out before the store had it; see [`Publication::seq`].
-///
-/// [`Publication::seq`]: crate::publication::Publication::seq
-pub const PROVISIONAL_BITS: u32 = 24;
-
-/// The place of the publication that the store gave this number.
-pub const fn seq_of(number: u64) -> u64 {
-    number << PROVISIONAL_BITS
-}
-
-/// The number that the store had given out last at a place.
-pub const fn number_of(seq: u64) -> u64 {
-    seq >> PROVISIONAL_BITS
-}
-
-/// What a place says of an outage: the number of the last that was handed out before the store had it; 0 if there is none.
-pub const fn provisional_of(seq: u64) -> u64 {
-    seq & ((1 << PROVISIONAL_BITS) - 1)
+/// What a position says of an outage: the number of the last that was handed out before the store had it; 0 if there is
+/// none.
+const fn provisional_of(seq: u64) -> u64 {
+    seq & ((1 << NUMBER_BITS) - 1)
 }
 
 /// Which core of which run writes, in 20 bits.
@@ -61,6 +48,11 @@ pub struct Fold(u32);
 
 impl Fold {
     const LETTERS: usize = 6;
+
+    /// The bits, for records.
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
 
     /// Of the epochs in the order of their partitions, as far as they are known.
     pub fn of(epochs: impl Iterator<Item = Option<Epoch>>) -> Self {
@@ -94,13 +86,13 @@ impl Vector {
         Self { fold: Fold::default(), writer, mark: 0, lanes }
     }
 
-    /// The place in a partition; 0 in one that there is not.
-    pub fn seq(&self, lane: Partition) -> u64 {
+    /// The place in a partition's lane; 0 in one that there is not.
+    pub fn seq(&self, lane: Lane) -> u64 {
         self.lanes.get(lane.index()).copied().unwrap_or(0)
     }
 
-    /// A partition has come to a place.
-    pub fn set(&mut self, lane: Partition, seq: u64) {
+    /// A partition's lane has come to a place.
+    pub fn set(&mut self, lane: Lane, seq: u64) {
         if let Some(known) = self.lanes.get_mut(lane.index()) {
             *known = seq;
         }
@@ -119,7 +111,7 @@ impl Vector {
         push_letters(text, self.writer.0, Writer::LETTERS);
         for seq in &self.lanes {
             text.push('.');
-            push_base64(text, number_of(*seq));
+            push_base64(text, stored_of(*seq));
             if provisional_of(*seq) > 0 {
                 text.push('~');
                 push_base64(text, provisional_of(*seq));
@@ -161,8 +153,8 @@ fn read_place(text: &str) -> Option<u64> {
         None => (text, 0),
     };
     let number = read_base64(number)?;
-    let is_whole = number < 1 << (u64::BITS - PROVISIONAL_BITS) && provisional < 1 << PROVISIONAL_BITS;
-    is_whole.then_some(seq_of(number) | provisional)
+    let is_whole = number < 1 << (u64::BITS - NUMBER_BITS) && provisional < 1 << NUMBER_BITS;
+    is_whole.then_some(number << NUMBER_BITS | provisional)
 }
 
 fn push_letters(text: &mut String, bits: u32, count: usize) {
@@ -208,6 +200,7 @@ fn read_positive(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::publication::position;
 
     fn vector(lanes: &[u64], mark: u64) -> Vector {
         let (fold, writer) = (Fold(0x1234_5678), Writer(0xabcde));
@@ -223,8 +216,8 @@ mod tests {
             assert_eq!(Vector::parse(expected, count + 1), None, "another number of partitions");
             assert!(expected.len() <= Vector::TEXT_BYTES_MAX);
         };
-        check(vector(&[0], 0), "vRK5D39.YFAM.A");
-        check(vector(&[seq_of(100), 0, seq_of(63) | 6], 44), "vRK5D39.YFAM.Bk.A._~G*s");
+        check(vector(&[0], 0), "vRKN839.Y6FN.A");
+        check(vector(&[position(100, 0), 0, position(63, 6)], 44), "vRKN839.Y6FN.Bk.A._~G*s");
         let text = vector(&[u64::MAX; 16], u64::MAX).text();
         assert_eq!(text.len(), Vector::TEXT_BYTES_MAX, "{text}");
         check(vector(&[u64::MAX; 16], u64::MAX), &text);
@@ -235,33 +228,33 @@ mod tests {
         for text in [
             "",
             "v",
-            "vRK5D39",
-            "vRK5D39.YFAM",
-            "vRK5D39.YFAM.",
-            "vRK5D39.YFAM.AB",
-            "vRK5D39.YFAM.B~",
-            "vRK5D39.YFAM.B~A",
-            "vRK5D39.YFAM.B~B~B",
-            "vRK5D39.YFAM.B*",
-            "vRK5D39.YFAM.B*A",
-            "vRK5D39.YFAM.B*AB",
-            "vRK5D39.YFAM.B*B*B",
-            "vRK5D39.YFAM.B+",
-            "vRK5D39.YFAM.B ",
-            "vRK5D3.YFAM.B",
-            "vRK5D3U.YFAM.B",
-            "vRK5D39.YFA.B",
-            "VRK5D39.YFAM.B",
-            "vRK5D39.YFAM.BAAAAAAAAAAA",
-            "vRK5D39.YFAM.QAAAAAAAAAA",
-            "vRK5D39.YFAM.BAAAAAAA",
-            "vRK5D39.YFAM.B~BAAAA",
-            "vRK5D3ü.YFAM.B",
+            "vRKN839",
+            "vRKN839.Y6FN",
+            "vRKN839.Y6FN.",
+            "vRKN839.Y6FN.AB",
+            "vRKN839.Y6FN.B~",
+            "vRKN839.Y6FN.B~A",
+            "vRKN839.Y6FN.B~B~B",
+            "vRKN839.Y6FN.B*",
+            "vRKN839.Y6FN.B*A",
+            "vRKN839.Y6FN.B*AB",
+            "vRKN839.Y6FN.B*B*B",
+            "vRKN839.Y6FN.B+",
+            "vRKN839.Y6FN.B ",
+            "vRKN83.Y6FN.B",
+            "vRKN83U.Y6FN.B",
+            "vRKN839.Y6F.B",
+            "VRKN839.Y6FN.B",
+            "vRKN839.Y6FN.BAAAAAAAAAAA",
+            "vRKN839.Y6FN.QAAAAAAAAAA",
+            "vRKN839.Y6FN.BAAAAAAA",
+            "vRKN839.Y6FN.B~BAAAA",
+            "vRKN83ü.Y6FN.B",
             "c1.2s.70000000",
         ] {
             assert_eq!(Vector::parse(text, 1), None, "{text}");
         }
-        assert!(Vector::parse("vRK5D39.YFAM.B~B*B", 1).is_some());
+        assert!(Vector::parse("vRKN839.Y6FN.B~B*B", 1).is_some());
         assert_eq!(Vector::parse(&"v".repeat(1 << 20), 1), None);
     }
 

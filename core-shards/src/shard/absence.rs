@@ -21,6 +21,7 @@ impl Shard {
             return;
         }
         let end_ms = now.monotonic_ms().saturating_add(self.limits.offline_life_ms);
+        let mut noted = Vec::new();
         for membership in session.memberships.iter().filter(|membership| membership.is_member()) {
             let is_read_elsewhere = self.users.at(session.user).sessions.iter().any(|slot| {
                 let other = self.sessions.at(*slot).and_then(|other| other.membership(membership.room));
@@ -36,6 +37,9 @@ impl Shard {
                 }
                 Ending::Left | Ending::Lost => Since::Position(epoch, offset),
             };
+            if self.placement.is_joined() {
+                noted.push((room.channel.clone(), since.clone()));
+            }
             let absence = Absence { channel: room.channel.clone(), since, asked_by: None, end_ms };
             let user = self.users.at_mut(session.user);
             let is_new = user.absence_mut(&room.channel).is_none();
@@ -43,12 +47,17 @@ impl Shard {
                 self.burden.absences += usize::from(user.note_absence(absence));
             }
         }
+        self.share_absences(session.user, noted);
     }
 
     /// A user reads a channel again.
-    pub(super) fn end_absence(&mut self, user: u32, channel: &str) {
-        let user = self.users.at_mut(user);
-        self.burden.absences -= user.end_absences(|absence| *absence.channel == *channel);
+    pub(super) fn end_absence(&mut self, index: u32, channel: &str) {
+        let user = self.users.at_mut(index);
+        let count = user.end_absences(|absence| *absence.channel == *channel);
+        self.burden.absences -= count;
+        if count > 0 {
+            self.unshare_absence(index, channel);
+        }
     }
 
     /// What a joining session is to be told of the past: what it asks for, or what its user missed. That is asked for
@@ -98,9 +107,14 @@ impl Shard {
             let (bytes, target) = (publication.memory_bytes(), Target::Session(session.origin));
             let position = self.journal.push(target, bytes, publication.clone(), now.monotonic_ms());
             session.particulars.set_apart_end(position);
+            if self.placement.is_joined() {
+                self.lanes.mark(position);
+                return self.lanes.cursor().to_owned();
+            }
             Cursor::Mark { core: self.core, position }.text(self.run)
         });
         out.send(id, |frame| publication.push_with(frame, form, cursor.as_deref()));
+        self.keep_record(id);
         self.trim_journal(now);
     }
 }

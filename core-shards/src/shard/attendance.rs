@@ -11,7 +11,7 @@ use super::members::Member;
 use crate::Now;
 use crate::ids::{CoreId, SessionId, UserId};
 use crate::limits::MEMBERS_TOLD_MAX;
-use crate::mail::{Join, Joined, Leave, Mail, Notice, Restyle};
+use crate::mail::{Join, Joined, Leave, Mail, Notice, Replay, ReplayPurpose, Restyle};
 use crate::metrics::EventClass;
 use crate::outputs::Outputs;
 use crate::publication::Note;
@@ -21,6 +21,13 @@ impl Shard {
     pub(super) fn admit_member(&mut self, from: CoreId, join: Join, now: Now, out: &mut Outputs) {
         let index = self.homes.find_or_insert(&join.channel, &self.placement, now);
         let seq = self.seq_of(&join.channel);
+        let home = self.homes.table.at_mut(index);
+        // A history that the store told may have come further than what was handed out.
+        let seq = seq.max(home.last_seq());
+        let mut past = home.replay(&join.past);
+        if past.purpose == ReplayPurpose::Resumed && !self.knows_all(index) {
+            past = Replay { is_complete: false, publications: Vec::new(), ..past };
+        }
         let home = self.homes.table.at_mut(index);
         let is_first = !join.is_repeat && home.add_session(from, &join, &self.placement, now);
         let joined = Joined {
@@ -34,7 +41,7 @@ impl Shard {
             epoch: home.epoch,
             offset: home.last_offset,
             seq,
-            past: home.replay(&join.past),
+            past,
             is_big: home.crowd.is_some(),
         };
         self.metrics.count_past(&join.past, &joined.past, joined.epoch);

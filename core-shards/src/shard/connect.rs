@@ -99,18 +99,31 @@ impl Shard {
             self.metrics.resumes_tried.increment();
             self.evict_predecessor(user, &resume.pid, now, out);
         }
+        if !self.has_room_for(id, user, now, out) {
+            return;
+        }
+        if resume.is_some_and(|resume| self.resume(id, user, resume, newcomer, now, out)) {
+            return self.settle_arrival(id, user, newcomer.said, now, out);
+        }
+        if self.ask_elsewhere(id, newcomer, now, out) {
+            return self.settle_user(user, None, now, out);
+        }
+        self.begin(id, user, newcomer, now, out);
+        self.settle_arrival(id, user, newcomer.said, now, out);
+    }
+
+    /// Whether a user may have a further session. Whoever may not is told and sent away.
+    pub(super) fn has_room_for(&mut self, id: SessionId, user: u32, now: Now, out: &mut Outputs) -> bool {
         let connections_max = self.limits.connections_per_user_max;
-        if connections_max > 0 && self.connection_count(user) >= connections_max {
+        let has_room = connections_max == 0 || self.connection_count(user) < connections_max;
+        if !has_room {
             self.metrics.refusals[ErrorCode::TooManyConnections as usize].increment();
             let message = "too many connections of this user: close one first";
             out.send(id, |frame| event::push_connect_error(frame, ErrorCode::TooManyConnections, message));
             out.close(id, CloseReason::ServerDisconnect);
-            return self.settle_user(user, None, now, out);
+            self.settle_user(user, None, now, out);
         }
-        if !resume.is_some_and(|resume| self.resume(id, user, resume, newcomer, now, out)) {
-            self.begin(id, user, newcomer, now, out);
-        }
-        self.settle_arrival(id, user, newcomer.said, now, out);
+        has_room
     }
 
     /// How many sessions a user has on all nodes.
@@ -119,15 +132,20 @@ impl Shard {
     }
 
     /// Makes a new session.
-    fn begin(&mut self, id: SessionId, user: u32, newcomer: &Newcomer, now: Now, out: &mut Outputs) {
-        self.session_number += 1;
-        let number = NonZeroU64::new(self.session_number).expect("one was added");
+    pub(super) fn begin(
+        &mut self,
+        id: SessionId,
+        user: u32,
+        newcomer: &Newcomer,
+        now: Now,
+        out: &mut Outputs,
+    ) {
         let session = Session {
             user,
             memberships: SmallVec::new(),
             name: newcomer.identity.name.clone(),
             rights: Rights::of(&newcomer.identity),
-            origin: Origin(number),
+            origin: self.next_origin(),
             said: None,
             dialect: newcomer.dialect.or(match self.limits.dialect {
                 DefaultDialect::Auto => None,
@@ -138,10 +156,19 @@ impl Shard {
             has_cursor: newcomer.takes_cursor && self.limits.keeps_journal(),
             particulars: Particulars::default(),
         };
-        let cursor = Cursor::Mark { core: self.core, position: self.journal.end() };
-        let cursor = session.has_cursor.then(|| cursor.text(self.run));
+        let cursor = session.has_cursor.then(|| match self.placement.is_joined() {
+            true => self.lanes.cursor().to_owned(),
+            false => Cursor::Mark { core: self.core, position: self.journal.end() }.text(self.run),
+        });
         self.seat(id, Box::new(session), &newcomer.identity, now);
         self.greet(id, &newcomer.identity, cursor.as_deref(), now, out);
+        self.keep_record(id);
+    }
+
+    /// A further session begins here.
+    pub(super) fn next_origin(&mut self) -> Origin {
+        self.session_number += 1;
+        Origin(NonZeroU64::new(self.session_number).expect("one was added"))
     }
 
     /// Gives a session its slot.
@@ -166,7 +193,7 @@ impl Shard {
         out: &mut Outputs,
     ) {
         let Some(session) = self.sessions.get(id) else { return };
-        let (sid, pid) = (self.socket_id(session.origin), self.private_id(session.origin));
+        let (sid, pid) = (self.sid_of(session), self.pid_of(session));
         let rooms = self.rooms_of(session);
         let rooms: Vec<&str> = rooms.iter().map(|room| &**room).collect();
         let has_cursor = session.has_cursor;
@@ -186,7 +213,7 @@ impl Shard {
     }
 
     /// A device came, and perhaps says how its user is: others hear of it if it changes what they see.
-    fn settle_arrival(
+    pub(super) fn settle_arrival(
         &mut self,
         id: SessionId,
         user: u32,
@@ -247,7 +274,7 @@ impl Shard {
 
     fn tell_refreshed(&self, id: SessionId, identity: &Identity, ack: Option<u64>, out: &mut Outputs) {
         let Some(session) = self.sessions.get(id) else { return };
-        let socket_id = self.socket_id(session.origin);
+        let socket_id = self.sid_of(session);
         let rooms = self.rooms_of(session);
         let rooms: Vec<&str> = rooms.iter().map(|room| &**room).collect();
         let who = introduction(identity, socket_id.as_str(), &rooms);

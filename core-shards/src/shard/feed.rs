@@ -7,6 +7,7 @@
 //! numbers      the numbers of a run's appends, and the positions in a lane
 //! publishing   from an event to an append, and from its end to the acknowledgement
 //! arrivals     what the feed brings
+//! latest       what it brought lately, should it come again
 //! opening      homes whose past is being asked for, and the letters that wait for it
 //! outage       what happens while the store is away
 //! repair       what followed meanwhile, and what cannot be known any more
@@ -15,6 +16,7 @@
 
 mod appends;
 mod arrivals;
+mod latest;
 mod numbers;
 mod opening;
 mod outage;
@@ -28,12 +30,13 @@ use std::collections::VecDeque;
 
 use super::Shard;
 use crate::Now;
-use crate::ids::{Epoch, Lane, MessageId, Partition};
-use crate::limits::{APPENDS_BYTES_MAX, APPENDS_WAITING_MAX, FORMER_IDS_MAX};
+use crate::ids::{Epoch, Lane, Partition};
+use crate::limits::{APPENDS_BYTES_MAX, APPENDS_WAITING_MAX, FORMER_EPOCHS_MAX};
 use crate::outputs::Outputs;
 use crate::placement::Placement;
 use crate::store::{Refused, StoreEvent, StoreTrouble, Unanswered};
 use appends::Appends;
+use latest::Latest;
 use numbers::Numbers;
 use repair::Repair;
 
@@ -75,28 +78,6 @@ impl State {
     }
 }
 
-/// The last publications to users of a partition, and of its former epoch: as [`Tie::former`], for rooms without a home.
-#[derive(Debug, Default)]
-struct ToUsers {
-    latest: VecDeque<MessageId>,
-    former: Vec<MessageId>,
-}
-
-impl ToUsers {
-    /// Notes a publication; `false` if it was handed out in the former epoch.
-    fn note(&mut self, id: MessageId) -> bool {
-        if self.latest.len() >= FORMER_IDS_MAX {
-            self.latest.pop_front();
-        }
-        self.latest.push_back(id);
-        !self.former.contains(&id)
-    }
-
-    fn begin_epoch(&mut self) {
-        self.former = std::mem::take(&mut self.latest).into();
-    }
-}
-
 /// One partition of the channels, on the core that hears its feed.
 #[derive(Debug)]
 pub(super) struct Feed {
@@ -104,12 +85,13 @@ pub(super) struct Feed {
     state: State,
     /// The partition's epoch, once the store told it.
     epoch: Option<Epoch>,
+    /// Those that it had before, the latest last.
+    former_epochs: VecDeque<Epoch>,
     /// The last number of the store that was heard of.
     heard: u64,
     numbers: Numbers,
     appends: Appends,
-    /// The last publications to users, whose rooms mostly have no home here.
-    to_users: ToUsers,
+    latest: Latest,
     /// When the store is asked again without having said that it is back, monotonic milliseconds; `u64::MAX` if not.
     retry_at_ms: u64,
     /// Homes that are not open though the feed is heard are asked for again then.
@@ -151,10 +133,11 @@ impl Feeds {
             partition,
             state: State::default(),
             epoch: None,
+            former_epochs: VecDeque::new(),
             heard: 0,
             numbers: Numbers::default(),
             appends: Appends::default(),
-            to_users: ToUsers::default(),
+            latest: Latest::default(),
             retry_at_ms: u64::MAX,
             reopen_at_ms: u64::MAX,
         };
@@ -285,6 +268,14 @@ impl Shard {
         self.feeds.waiting_count() + self.feeds.letter_count() > 0
     }
 
+    /// Whether what a home remembers is all that was handed out of its channel: then it can tell a session of another node
+    /// what followed.
+    pub(super) fn knows_all(&self, index: u32) -> bool {
+        let home = self.homes.table.at(index);
+        let feed = home.tie.as_ref().and_then(|tie| self.feeds.find(tie.partition));
+        home.is_open() && feed.is_some_and(|feed| !feed.numbers.has_early())
+    }
+
     /// The last position that was handed out of a channel's lane.
     pub(super) fn seq_of(&self, channel: &str) -> u64 {
         self.placement.partition_of(channel).map_or(self.seq, |partition| self.feeds.seq(partition))
@@ -300,9 +291,13 @@ impl Shard {
     /// Everybody is told that the positions of a partition begin anew.
     fn begin_epoch(&mut self, partition: Partition, epoch: Epoch, heard: u64, out: &mut Outputs) {
         let feed = self.feeds.of(partition);
+        if feed.former_epochs.len() >= FORMER_EPOCHS_MAX {
+            feed.former_epochs.pop_front();
+        }
+        feed.former_epochs.extend(feed.epoch);
         (feed.epoch, feed.heard) = (Some(epoch), heard);
         feed.numbers.begin_lane();
-        feed.to_users.begin_epoch();
+        feed.latest.begin_epoch();
         for core in 0..self.placement.core_count() {
             let begun = crate::mail::Mail::LaneBegun(Lane::from(partition), epoch);
             self.post(crate::CoreId(core), begun, out);

@@ -1,17 +1,13 @@
 //! What is missing and nobody can tell any more: who hears of it. A gap is never silent: members are told, and sessions
 //! that are lost do not resume over it.
 
-use std::sync::Arc;
-
 use protocol::chat::event::{self, Position};
 
 use super::Shard;
 use super::rooms::Fallen;
-use crate::Now;
-use crate::ids::{Epoch, Lane, Partition};
+use crate::ids::{Lane, Partition};
 use crate::mail::{Gap, GapReason};
 use crate::outputs::Outputs;
-use crate::publication::Publication;
 
 impl GapReason {
     /// As clients are told it.
@@ -29,6 +25,7 @@ impl Shard {
         let Some(room) = self.rooms.get_mut(gap.room) else {
             return self.metrics.stale_letters.increment();
         };
+        self.lanes.advance(gap.lane, gap.seq);
         room.position = Some((gap.epoch, gap.offset));
         // Whoever comes back to a place before this one is in a new session and fetches everything.
         let position = self.journal.end() + 1;
@@ -42,24 +39,21 @@ impl Shard {
 
     /// Tells the users of a partition that something may have been said to them that they did not get.
     pub(super) fn tell_users_gap(&mut self, partition: Partition, out: &mut Outputs) {
-        for (_, user) in self.users.iter() {
+        let reached = self.lanes.vector().seq(Lane::from(partition));
+        for index in self.users.iter().map(|(index, _)| index).collect::<Vec<_>>() {
+            let user = self.users.at(index);
             let room = format!("user:{}", user.id);
-            if user.sessions.is_empty() || self.placement.partition_of(&room) != Some(partition) {
+            if self.placement.partition_of(&room) != Some(partition) {
                 continue;
             }
             let mut frame = Vec::new();
             event::push_sync_required(&mut frame, &room, GapReason::Trimmed.text(), None);
             out.broadcast(&frame, &user.sessions);
+            if !user.sessions.is_empty() || !user.detached().is_empty() {
+                // Whoever comes back to a place before this one is in a new session.
+                let user = self.users.place(index);
+                self.lanes.own_past_mut(user, &self.users).fallen = reached + 1;
+            }
         }
-    }
-
-    /// What was said to a user reaches the sessions that have not joined the user's own room.
-    pub(super) fn hand_to_owner(&mut self, publication: &Arc<Publication>, now: Now, out: &mut Outputs) {
-        self.send_to_owner(publication, now, out);
-    }
-
-    /// The positions of a lane begin anew: those before it are not compared with what follows.
-    pub(super) fn begin_lane(&mut self, lane: Lane, _epoch: Epoch) {
-        self.journal.begin_lane(lane);
     }
 }

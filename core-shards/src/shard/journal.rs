@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use super::sessions::Origin;
-use crate::ids::{Lane, RoomId};
+use crate::ids::{Lane, Place, RoomId};
 use crate::limits::MemoryBounds;
 
 /// Whom a publication was handed to.
@@ -16,6 +16,15 @@ pub(super) enum Target {
     Room {
         /// The room of this core.
         room: RoomId,
+        /// The order that it belongs to.
+        lane: Lane,
+        /// Its position there.
+        seq: u64,
+    },
+    /// The sessions of a user that are not in the user's own room, where it was said.
+    Own {
+        /// The user.
+        user: Place,
         /// The order that it belongs to.
         lane: Lane,
         /// Its position there.
@@ -71,8 +80,9 @@ impl<T> Journal<T> {
     /// a lane to the next. The bounds hold again after [`expire`](Self::expire).
     pub(super) fn push(&mut self, target: Target, bytes: usize, publication: T, now_ms: u64) -> u64 {
         let position = self.end() + 1;
-        if let Target::Room { lane, seq, .. } = target {
-            assert!(self.last_seq(lane) < Some(seq), "a lane's publications come in their order");
+        if let Target::Room { lane, seq, .. } | Target::Own { lane, seq, .. } = target {
+            // What is said in a user's own room goes to those who are in it and to the others, with the same place.
+            assert!(self.last_seq(lane) <= Some(seq), "a lane's publications come in their order");
             if self.lanes.len() <= lane.index() {
                 self.lanes.resize_with(lane.index() + 1, VecDeque::new);
             }
@@ -96,7 +106,7 @@ impl<T> Journal<T> {
             self.bytes -= oldest.bytes as usize;
             self.lost += 1;
             fell(self.lost, oldest);
-            if let Target::Room { lane, .. } = oldest.target {
+            if let Target::Room { lane, .. } | Target::Own { lane, .. } = oldest.target {
                 let lane = &mut self.lanes[lane.index()];
                 // A lane that began anew has forgotten those before.
                 if lane.front() == Some(&self.lost) {
@@ -147,16 +157,33 @@ impl<T> Journal<T> {
         Some(positions[found])
     }
 
+    /// The position before the first entry that comes in its turn and is after the place of its lane that `place` tells.
+    pub(super) fn start_of(&self, place: impl Fn(Lane) -> u64) -> u64 {
+        let firsts = (0..).zip(&self.lanes).filter_map(|(lane, positions)| {
+            let place = Some(place(Lane(lane)));
+            let first = positions.partition_point(|position| self.seq_at(*position) <= place);
+            positions.get(first).map(|position| position - 1)
+        });
+        firsts.min().unwrap_or(self.end())
+    }
+
     /// What is kept of everything after `position`, in order, each with its own position.
     pub(super) fn after(&self, position: u64) -> impl Iterator<Item = (u64, &Entry<T>)> {
         let first = position.clamp(self.lost, self.end());
         (first + 1..).zip(self.entries.range((first - self.lost) as usize..))
     }
 
-    /// The positions of a lane begin anew: what was before is found no more.
+    /// The positions of a lane begin anew: what was before is found no more, and is not after anything.
     pub(super) fn begin_lane(&mut self, lane: Lane) {
-        if let Some(positions) = self.lanes.get_mut(lane.index()) {
+        let begun = lane;
+        if let Some(positions) = self.lanes.get_mut(begun.index()) {
             positions.clear();
+        }
+        for entry in &mut self.entries {
+            match &mut entry.target {
+                Target::Room { lane, seq, .. } | Target::Own { lane, seq, .. } if *lane == begun => *seq = 0,
+                Target::Room { .. } | Target::Own { .. } | Target::Session(_) => {}
+            }
         }
     }
 
@@ -166,7 +193,7 @@ impl<T> Journal<T> {
 
     fn seq_at(&self, position: u64) -> Option<u64> {
         match self.at(position).target {
-            Target::Room { seq, .. } => Some(seq),
+            Target::Room { seq, .. } | Target::Own { seq, .. } => Some(seq),
             Target::Session(_) => None,
         }
     }

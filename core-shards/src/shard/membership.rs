@@ -178,7 +178,7 @@ impl Shard {
     }
 
     /// Whether another session of a user, be it a lost one, is in a room or about to be.
-    fn is_in_room_otherwise(&self, id: SessionId, user: u32, room: u32) -> bool {
+    pub(super) fn is_in_room_otherwise(&self, id: SessionId, user: u32, room: u32) -> bool {
         let user = self.users.at(user);
         let others = user.sessions.iter().filter(|slot| **slot != id.slot);
         let live = others.filter_map(|slot| self.sessions.at(*slot));
@@ -216,37 +216,42 @@ impl Shard {
         let restyle = Restyle { channel: room.channel.clone(), from: known.form, to };
         let home = room.home;
         self.post(home, Mail::Restyle(Box::new(restyle)), out);
+        self.keep_record(id);
     }
 
     /// The home's answer: from here on every message after `joined.offset` is handed to the session.
-    pub(super) fn become_member(&mut self, joined: &Joined, now: Now, out: &mut Outputs) {
+    pub(super) fn become_member(&mut self, joined: Joined, now: Now, out: &mut Outputs) {
         self.burden.joins -= 1;
         let id = joined.reply.session;
+        if self.is_restoring(id) {
+            return self.gather_past(joined, now, out);
+        }
         let journal_end = self.journal.end();
         let room = self.rooms.get_mut(joined.room);
         let (Some(room), Some(session)) = (room, self.sessions.get_mut(id)) else {
-            return self.tell_overtaken(joined, now, out);
+            return self.tell_overtaken(&joined, now, out);
         };
         let user = session.user;
         let membership = session.membership_mut(joined.room.index);
         let Some(membership) = membership.filter(|membership| membership.ticket == joined.ticket) else {
-            return self.tell_overtaken(joined, now, out);
+            return self.tell_overtaken(&joined, now, out);
         };
         room.position = Some((joined.epoch, joined.offset));
         room.member_count = joined.member_count;
         room.is_big |= joined.is_big;
         if !membership.is_member() {
-            membership.journal_start = journal_end;
+            membership.journal_start = if self.placement.is_joined() { joined.seq } else { journal_end };
             membership.position = room.list(membership.form, id.slot);
             room.waiting_count -= 1;
         }
         let (form, channel) = (membership.form, room.channel.clone());
         self.end_absence(user, &channel);
-        self.tell_joined(id, joined, out, now);
-        self.tell_unheard(id, user, joined, out);
+        self.tell_joined(id, &joined, out, now);
+        self.tell_unheard(id, user, &joined, out);
         if joined.past.purpose == ReplayPurpose::Missed {
-            self.send_missed(id, form, joined, now, out);
+            self.send_missed(id, form, &joined, now, out);
         }
+        self.keep_record(id);
     }
 
     /// The session left before the answer came. Its own `channel:left` has been sent; who waits for the join's
@@ -342,6 +347,7 @@ impl Shard {
         }
         let user = self.users.at(user).id.clone();
         self.end_membership(membership, &user, was_lost, out);
+        self.keep_record(id);
     }
 
     /// Takes a membership that is in no session's list any more out of its room, and tells the home.

@@ -18,7 +18,7 @@ use crate::ids::{CoreId, Offset};
 use crate::mail::{Deliver, Mail, Past, Publish, Receipt, Replay, ReplayPurpose, Sender, Since};
 use crate::metrics::EventClass;
 use crate::outputs::Outputs;
-use crate::publication::{Frames, Publication};
+use crate::publication::{Frames, Publication, stored_of};
 
 impl Shard {
     /// Gives an event its place, and sends it to every watching core. A member's is taken only while the channel is
@@ -107,12 +107,7 @@ impl Shard {
 
     /// What is said in a user's own room reaches all of the user's sessions, also those that have not joined it.
     /// Returns how many those are.
-    pub(super) fn send_to_owner(
-        &mut self,
-        publication: &Arc<Publication>,
-        now: Now,
-        out: &mut Outputs,
-    ) -> u32 {
+    fn send_to_owner(&mut self, publication: &Arc<Publication>, now: Now, out: &mut Outputs) -> u32 {
         let Some(owner) = publication.channel.strip_prefix("user:") else { return 0 };
         let Some(user) = self.users.find(owner, &self.placement) else { return 0 };
         let room = self.rooms.find(&publication.channel, &self.placement);
@@ -149,6 +144,7 @@ impl Shard {
     pub(super) fn keep(&mut self, index: u32, receipt: Receipt, publication: Arc<Publication>, now: Now) {
         let history_bounds = HistoryBounds::of(&self.limits);
         let home = self.homes.table.at_mut(index);
+        home.note_last(publication.seq);
         let (before, entries_before) = (home.history.bytes(), home.history.iter().len());
         let entry = Entry {
             offset: receipt.offset,
@@ -184,6 +180,7 @@ impl Home {
             Past::None => return Replay::default(),
             Past::Asked(since) => (since, ReplayPurpose::Answer),
             Past::Missed(since) => (since, ReplayPurpose::Missed),
+            Past::Resumed { after_seq } => return self.resumed(*after_seq),
         };
         // What the members here have before the store has it is in no history yet.
         let ahead = self.tie.as_ref().map_or(0, |tie| u64::from(tie.handed_out_count));
@@ -193,10 +190,24 @@ impl Home {
         // Who was away gets what there is, and is told what there is not; who asked gets all or nothing.
         let rest = || match purpose {
             ReplayPurpose::Missed => self.kept_since(since),
-            ReplayPurpose::Answer | ReplayPurpose::Nothing => Vec::new(),
+            ReplayPurpose::Answer | ReplayPurpose::Nothing | ReplayPurpose::Resumed => Vec::new(),
         };
         let lost = found.as_ref().err().copied().unwrap_or(0);
         Replay { purpose, is_complete, publications: found.unwrap_or_else(|_| rest()), lost }
+    }
+
+    /// What followed a place in the channel's lane, all of it or nothing. Of a history that lost something it is enough to
+    /// know that its oldest entry is not among what followed.
+    fn resumed(&self, after_seq: u64) -> Replay {
+        // What a node says of its own outages in a position means nothing on another.
+        let (purpose, after) = (ReplayPurpose::Resumed, stored_of(after_seq));
+        let is_complete = match self.history.iter().next() {
+            Some(oldest) => self.history.lost_since(Offset(0)) == 0 || stored_of(oldest.value.seq) <= after,
+            None => stored_of(self.last_seq()) <= after,
+        };
+        let missed = self.history.iter().map(|entry| &entry.value).filter(|kept| stored_of(kept.seq) > after);
+        let publications = if is_complete { missed.cloned().collect() } else { Vec::new() };
+        Replay { purpose, is_complete, publications, lost: 0 }
     }
 
     /// The publications after a position, or how many of them are lost, as far as that can be known.

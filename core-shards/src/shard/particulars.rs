@@ -11,19 +11,41 @@ pub(super) struct Asking {
     pub(super) channel: ChannelName,
 }
 
+/// What a session is called that began on another node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Adopted {
+    /// Its public id.
+    pub(super) sid: Box<str>,
+    /// Its private id.
+    pub(super) pid: Box<str>,
+    /// The cursor with which it came.
+    pub(super) cursor: Box<str>,
+}
+
 #[derive(Debug, PartialEq, Eq)]
 struct Kept {
     asking: Vec<Asking>,
     followed: Vec<UserId>,
+    apart_begin: u64,
     apart_end: u64,
+    own_start: u64,
+    adopted: Option<Adopted>,
     expires_at_ms: u64,
     looked_at_ms: u64,
 }
 
 impl Default for Kept {
     fn default() -> Self {
-        let (asking, followed) = (Vec::new(), Vec::new());
-        Self { asking, followed, apart_end: 0, expires_at_ms: u64::MAX, looked_at_ms: u64::MAX }
+        Self {
+            asking: Vec::new(),
+            followed: Vec::new(),
+            apart_begin: 0,
+            apart_end: 0,
+            own_start: 0,
+            adopted: None,
+            expires_at_ms: u64::MAX,
+            looked_at_ms: u64::MAX,
+        }
     }
 }
 
@@ -79,9 +101,42 @@ impl Particulars {
         self.kept.as_ref().map_or(0, |kept| kept.apart_end)
     }
 
+    /// The first such place; 0 if there was nothing.
+    pub(super) fn apart_begin(&self) -> u64 {
+        self.kept.as_ref().map_or(0, |kept| kept.apart_begin)
+    }
+
     /// Something was for this session alone.
     pub(super) fn set_apart_end(&mut self, position: u64) {
-        self.change(|kept| kept.apart_end = position);
+        self.change(|kept| {
+            kept.apart_end = position;
+            if kept.apart_begin == 0 {
+                kept.apart_begin = position;
+            }
+        });
+    }
+
+    /// The place in its lane from which on what is said in the user's own room is the session's, as far as the cursor
+    /// does not say so.
+    pub(super) fn own_start(&self) -> u64 {
+        self.kept.as_ref().map_or(0, |kept| kept.own_start)
+    }
+
+    /// The cursor alone says from which place on the own room is the session's.
+    pub(super) fn forget_own_start(&mut self) {
+        if self.own_start() > 0 {
+            self.change(|kept| kept.own_start = 0);
+        }
+    }
+
+    /// The names of a session that began on another node.
+    pub(super) fn adopted(&self) -> Option<&Adopted> {
+        self.kept.as_ref()?.adopted.as_ref()
+    }
+
+    /// The session began on another node.
+    pub(super) fn adopt(&mut self, adopted: Adopted, own_start: u64) {
+        self.change(|kept| (kept.adopted, kept.own_start) = (Some(adopted), own_start));
     }
 
     /// When the token ends, monotonic milliseconds; `u64::MAX` if it is not to be watched.

@@ -20,7 +20,6 @@ use super::sessions::{Session, UNLISTED};
 use super::users::Detached;
 use super::{Ending, Shard};
 use crate::Now;
-use crate::cursor::Cursor;
 use crate::ids::SessionId;
 use crate::mail::TypingTurn;
 use crate::metrics::{Recovery, RecoverySource};
@@ -47,6 +46,7 @@ impl Shard {
         self.stop_telling(id.slot, session.particulars.followed());
         self.note_absences(&session, ending, now);
         let is_resumable = ending != Ending::Left && session.has_cursor && !session.is_joining();
+        self.record_lost(&session, is_resumable);
         session.particulars.stop_asking(|_| true);
         self.detach(id, &mut session, out);
         if is_resumable {
@@ -131,14 +131,22 @@ impl Shard {
                 let name = session.name.clone();
                 self.send_typing(membership.room, session.user, name, id, TypingTurn::StopAll, out);
             }
-            self.unlist(membership.room, *membership);
-            membership.position = UNLISTED;
-            self.rooms.at_mut(membership.room).detached_count += 1;
+            if membership.position != UNLISTED {
+                self.unlist(membership.room, *membership);
+                membership.position = UNLISTED;
+                self.rooms.at_mut(membership.room).detached_count += 1;
+            }
         }
     }
 
     /// A lost session is given up: its memberships end.
     pub(super) fn end_detached(&mut self, detached: Detached, out: &mut Outputs) {
+        self.drop_record(&detached.session);
+        self.end_lost(detached, out);
+    }
+
+    /// As [`end_detached`](Self::end_detached), of a session that is taken up otherwise.
+    pub(super) fn end_lost(&mut self, detached: Detached, out: &mut Outputs) {
         self.lay_down_burden(&detached.session);
         self.burden.follows -= detached.session.particulars.followed().len();
         let user = self.users.at(detached.session.user).id.clone();
@@ -151,7 +159,7 @@ impl Shard {
     pub(super) fn evict_predecessor(&mut self, user: u32, pid: &str, now: Now, out: &mut Outputs) {
         let is_it = |slot: &&u32| {
             let session = self.sessions.at(**slot);
-            session.is_some_and(|of| of.has_cursor && self.private_id(of.origin).as_str() == pid)
+            session.is_some_and(|of| of.has_cursor && self.is_called(of, pid))
         };
         if let Some(slot) = self.users.at(user).sessions.iter().find(is_it) {
             let former = self.sessions.id_at(*slot);
@@ -172,15 +180,20 @@ impl Shard {
     ) -> bool {
         self.trim_journal(now);
         let Some(detached) = self.take_lost(user, &resume.pid, now) else {
-            self.metrics.count_recovery(RecoverySource::Session, Recovery::Unknown);
+            if !self.placement.is_joined() {
+                self.metrics.count_recovery(RecoverySource::Session, Recovery::Unknown);
+            }
             return false;
         };
         let Some(start) = self.replay_start(resume, &detached.session) else {
-            let is_ours = Cursor::parse(&resume.offset, self.run).is_ok();
-            let recovery = if is_ours { Recovery::TooOld } else { Recovery::Foreign };
-            self.metrics.count_recovery(RecoverySource::Session, recovery);
-            // Something is missing: then everything of the former session is, or a client would believe otherwise.
-            self.end_detached(detached, out);
+            // Something is missing: then everything of the former session is, or a client would believe otherwise. What is
+            // kept for other nodes may have more.
+            self.end_lost(detached, out);
+            if !self.placement.is_joined() {
+                let is_ours = self.is_own_cursor(&resume.offset);
+                let recovery = if is_ours { Recovery::TooOld } else { Recovery::Foreign };
+                self.metrics.count_recovery(RecoverySource::Session, recovery);
+            }
             return false;
         };
         self.lay_down_burden(&detached.session);
@@ -197,6 +210,7 @@ impl Shard {
         self.survey_followed(id, out);
         self.metrics.resumes.increment();
         self.metrics.count_recovery(RecoverySource::Session, Recovery::Full);
+        self.keep_record(id);
         if has_other_rights {
             self.recheck(id, None, now, out);
         }
@@ -205,9 +219,7 @@ impl Shard {
 
     fn take_lost(&mut self, user: u32, pid: &str, now: Now) -> Option<Detached> {
         let now_ms = now.monotonic_ms();
-        let is_it = |lost: &Detached| {
-            lost.resumable_until_ms > now_ms && self.private_id(lost.session.origin).as_str() == pid
-        };
+        let is_it = |lost: &Detached| lost.resumable_until_ms > now_ms && self.is_called(&lost.session, pid);
         let origin = self.users.at(user).detached().iter().find(|lost| is_it(lost))?.session.origin;
         let mut taken = self.users.at_mut(user).take_detached(|lost| lost.session.origin == origin);
         taken.pop()
@@ -226,7 +238,7 @@ impl Shard {
     }
 
     /// What a resumed session missed of those whom it follows is not known; how they are now is.
-    fn survey_followed(&mut self, id: SessionId, out: &mut Outputs) {
+    pub(super) fn survey_followed(&mut self, id: SessionId, out: &mut Outputs) {
         let session = self.sessions.get(id);
         let followed = session.map(|session| session.particulars.followed().to_vec()).unwrap_or_default();
         if !followed.is_empty() {

@@ -1,6 +1,11 @@
 //! What a session that is taken up again is given of the journal: everything after the cursor that its client has, or
 //! nothing. Of the channels of an idle client something may have fallen out of the journal since, but all of it before
 //! that cursor: then nothing is missing.
+//!
+//! Cursors of a node without a shared store name a position in its journal. With one they are places in all lanes, see
+//! `places`.
+
+mod places;
 
 use std::sync::Arc;
 
@@ -10,17 +15,40 @@ use super::Shard;
 use super::connect::Resume;
 use super::journal::{Entry, Target};
 use super::sessions::Session;
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, Vector};
 use crate::ids::SessionId;
 use crate::limits::REPLAY_BYTES_MAX;
 use crate::metrics::RecoverySource;
 use crate::outputs::Outputs;
 use crate::publication::{FormKey, Publication};
 
+/// Up to where a client has everything.
+#[derive(Debug)]
+pub(super) enum Start {
+    /// A position in the journal.
+    Position(u64),
+    /// A place in every lane.
+    Places(Vector),
+}
+
 impl Shard {
-    /// The place in the journal up to which the client has everything, if everything after it is there and not too
-    /// much.
-    pub(super) fn replay_start(&self, resume: &Resume, session: &Session) -> Option<u64> {
+    /// Up to where the client has everything, if everything after it is in the journal and not too much.
+    pub(super) fn replay_start(&self, resume: &Resume, session: &Session) -> Option<Start> {
+        if self.placement.is_joined() {
+            return self.places_of(&resume.offset, session).map(Start::Places);
+        }
+        self.position_of(resume, session).map(Start::Position)
+    }
+
+    /// Whether a text is a cursor that this node can have written lately.
+    pub(super) fn is_own_cursor(&self, text: &str) -> bool {
+        match self.placement.partition_count() {
+            0 => Cursor::parse(text, self.run).is_ok(),
+            count => Vector::parse(text, count).is_some_and(|read| read.fold == self.lanes.vector().fold),
+        }
+    }
+
+    fn position_of(&self, resume: &Resume, session: &Session) -> Option<u64> {
         let start = match Cursor::parse(&resume.offset, self.run).ok()? {
             Cursor::Mark { core, position } if core == self.core => position,
             Cursor::Mark { .. } => return None,
@@ -47,13 +75,17 @@ impl Shard {
 
     /// Whether something after a place, that was the session's, has fallen out of the journal.
     fn misses_fallen(&self, session: &Session, start: u64) -> bool {
-        let apart_end = session.particulars.apart_end();
-        let is_apart_lost = apart_end > start && apart_end <= self.journal.lost();
-        is_apart_lost
+        self.misses_apart(session, start)
             || session.memberships.iter().any(|membership| {
                 let fallen = self.rooms.at(membership.room).fallen;
                 fallen.is_some_and(|fallen| fallen.position > start.max(membership.journal_start))
             })
+    }
+
+    /// Whether something after a position in the journal, that was for the session alone, has fallen out.
+    fn misses_apart(&self, session: &Session, start: u64) -> bool {
+        let (begin, end) = (session.particulars.apart_begin(), session.particulars.apart_end());
+        end > start && start.max(begin.saturating_sub(1)) < self.journal.lost()
     }
 
     /// What was handed out after a place and is a session's, with the form in which it reads it.
@@ -69,7 +101,7 @@ impl Shard {
                 Target::Session(origin) if origin == session.origin => {
                     self.rooms.find(&entry.publication.channel, &self.placement)
                 }
-                Target::Session(_) => None,
+                Target::Own { .. } | Target::Session(_) => None,
             };
             let membership = room.and_then(|room| session.membership(room));
             match membership.filter(|membership| position > membership.journal_start) {
@@ -86,8 +118,17 @@ impl Shard {
     }
 
     /// Sends what a session missed, in order.
-    pub(super) fn replay(&mut self, id: SessionId, start: u64, out: &mut Outputs) {
-        let Some(session) = self.sessions.get(id) else { return };
+    pub(super) fn replay(&mut self, id: SessionId, start: Start, out: &mut Outputs) {
+        let count = match start {
+            Start::Position(start) => self.replay_positions(id, start, out),
+            Start::Places(start) => self.replay_places(id, start, out),
+        };
+        self.metrics.replayed_messages.add(count);
+        self.metrics.recovered[RecoverySource::Session as usize].observe(count);
+    }
+
+    fn replay_positions(&self, id: SessionId, start: u64, out: &mut Outputs) -> u64 {
+        let Some(session) = self.sessions.get(id) else { return 0 };
         let mut count = 0;
         for (position, entry, form) in self.missed_by(session, start) {
             let publication = &entry.publication;
@@ -96,13 +137,12 @@ impl Shard {
                     let cursor = Cursor::Mark { core: self.core, position }.text(self.run);
                     publication.push_with(frame, form, Some(&cursor));
                 }
-                (Target::Room { .. }, Some(frames)) => frame.extend_from_slice(frames),
-                (Target::Room { .. }, None) => publication.push(frame, form, self.run),
+                (Target::Room { .. } | Target::Own { .. }, Some(frames)) => frame.extend_from_slice(frames),
+                (Target::Room { .. } | Target::Own { .. }, None) => publication.push(frame, form, self.run),
             });
             count += 1;
         }
-        self.metrics.replayed_messages.add(count);
-        self.metrics.recovered[RecoverySource::Session as usize].observe(count);
+        count
     }
 }
 

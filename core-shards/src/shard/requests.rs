@@ -54,6 +54,9 @@ impl Shard {
     ) -> Result<(), Refusal> {
         let ack = event.ack;
         self.metrics.received[EventClass::of_request(&request) as usize].increment();
+        if matches!(request, Request::Presence(_) | Request::Subscribe { .. } | Request::Unsubscribe { .. }) {
+            self.keep_record_later(id, now);
+        }
         match request {
             Request::Join { channel, spelling, by_room_name, since } => {
                 let manner = JoinManner { spelling, by_room_name };

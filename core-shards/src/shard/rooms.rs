@@ -141,6 +141,10 @@ impl Shard {
     /// Hands a publication to every local member: the last hop, one copy of each form for all its readers.
     pub(super) fn hand_out(&mut self, deliver: Deliver, now: Now, out: &mut Outputs) {
         let Deliver { room: id, publication } = deliver;
+        if self.placement.is_joined() {
+            self.advance(&publication);
+            self.list_late(id, publication.seq);
+        }
         let Some(room) = self.rooms.get_mut(id) else {
             return self.metrics.stale_letters.increment();
         };
@@ -153,6 +157,11 @@ impl Shard {
         let mut count = 0;
         for group in &room.groups {
             count += group.members.len();
+            if group.form.has_cursor && self.placement.is_joined() {
+                let cursor = self.lanes.cursor();
+                out.broadcast_with(&group.members, |frames| publication.splice(frames, group.form, cursor));
+                continue;
+            }
             match publication.frames.get(group.form) {
                 Some(frames) => out.broadcast(frames, &group.members),
                 None => {
@@ -184,12 +193,17 @@ impl Shard {
     /// it misses nothing of them.
     pub(super) fn trim_journal(&mut self, now: Now) {
         let rooms = &mut self.rooms;
-        self.journal.expire(now.monotonic_ms(), |position, entry| {
-            if let Target::Room { room, lane, seq } = entry.target
-                && let Some(room) = rooms.get_mut(room)
-            {
-                room.fallen = Some(Fallen { position, lane, seq });
+        let (users, lanes) = (&self.users, &mut self.lanes);
+        self.journal.expire(now.monotonic_ms(), |position, entry| match entry.target {
+            Target::Room { room, lane, seq } => {
+                if let Some(room) = rooms.get_mut(room) {
+                    room.fallen = Some(Fallen { position, lane, seq });
+                }
             }
+            Target::Own { user, seq, .. } => {
+                lanes.own_past_mut(user, users).fallen = seq;
+            }
+            Target::Session(_) => {}
         });
     }
 

@@ -39,6 +39,16 @@ impl Spellings {
         self.0 &= !Self::of(spelling).0;
     }
 
+    /// A bit for each, for records.
+    pub(super) const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// From such bits; others than those of spellings are dropped.
+    pub(super) const fn from_bits(bits: u8) -> Self {
+        Self(bits & (Self::of(Spelling::Bare).0 | Self::of(Spelling::Prefixed).0))
+    }
+
     pub(super) const fn is_empty(self) -> bool {
         self.0 == 0
     }
@@ -64,8 +74,8 @@ pub(super) struct Membership {
     pub(super) spellings: Spellings,
     /// The session said that its user types, and has not said yet that it stopped everywhere.
     pub(super) types: bool,
-    /// The place in the core's journal from which on events of the room are the session's; none of them as long as
-    /// the home has not answered.
+    /// The place from which on events of the room are the session's: in the core's journal, or with a shared store in the
+    /// room's lane. None of them as long as the home has not answered.
     pub(super) journal_start: u64,
 }
 
@@ -107,6 +117,16 @@ impl Session {
 
     pub(super) fn membership_mut(&mut self, room: u32) -> Option<&mut Membership> {
         self.memberships.iter_mut().find(|membership| membership.room == room)
+    }
+
+    /// Nothing is known any more of where in their lane these rooms became the session's.
+    pub(super) fn forget_starts(&mut self, rooms: &[u32]) {
+        for membership in &mut self.memberships {
+            if membership.is_member() && rooms.contains(&membership.room) {
+                membership.journal_start = 0;
+            }
+        }
+        self.particulars.forget_own_start();
     }
 
     /// The names of events that it reads.

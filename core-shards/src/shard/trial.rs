@@ -204,14 +204,12 @@ impl Trial {
 
     /// A session's public id.
     pub(super) fn sid(&self, session: SessionId) -> String {
-        let origin = self.shard.sessions.get(session).expect("the session lives").origin;
-        self.shard.socket_id(origin).as_str().to_owned()
+        self.shard.sid_of(self.shard.sessions.get(session).expect("the session lives"))
     }
 
     /// A session's private id, by which it is taken up again.
     pub(super) fn pid(&self, session: SessionId) -> String {
-        let origin = self.shard.sessions.get(session).expect("the session lives").origin;
-        self.shard.private_id(origin).as_str().to_owned()
+        self.shard.pid_of(self.shard.sessions.get(session).expect("the session lives"))
     }
 
     /// The store that nodes share tells something.
@@ -223,6 +221,11 @@ impl Trial {
     /// What a slot was sent since the last call.
     pub(super) fn inbox(&mut self, session: SessionId) -> Vec<String> {
         self.inboxes.remove(&session.slot).unwrap_or_default()
+    }
+
+    /// As [`inbox`](Self::inbox), and leaves it there.
+    pub(super) fn peek(&self, session: SessionId) -> &[String] {
+        self.inboxes.get(&session.slot).map_or(&[], Vec::as_slice)
     }
 
     pub(super) fn identity(&self, user: &str, life_ms: Option<u64>) -> Identity {

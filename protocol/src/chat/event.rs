@@ -20,8 +20,8 @@ pub use connection::{
 };
 pub use failure::{Failure, push_error, push_failure_ack, push_message_failed};
 pub use membership::{
-    Joined, Left, Missed, Recovered, push_join_denied, push_joined, push_left, push_member, push_user_joined,
-    push_user_left,
+    Joined, Left, Missed, Recovered, push_join_denied, push_joined, push_left, push_member, push_members,
+    push_user_joined, push_user_left,
 };
 pub use packet::{push_packet, push_plain_ack, splice_cursor};
 pub use presence::{PresenceNote, push_presence, push_presence_bulk, push_presences_ack};

@@ -1,33 +1,38 @@
 -- Appends publications of one partition in the order in which they are given, and tells every node.
 --
--- KEYS   the partition's counter, the stream of what is said to users, the progress of the run; then for each publication
---        its channel's state and stream and, where it has one, the key of its receipt
+-- KEYS   the partition's counter, the stream of what is said to users, the progress of the run, two tables of receipts;
+--        then for each publication its channel's state and stream
 -- ARGV   letters for an epoch that begins here, entries of a stream, entries of the users' stream, lives of a state, of
---        a stream and of a receipt in ms, the command that publishes, the number of the run's last publication in this
---        call; then for each publication its marks, its topic, its body and, where it has a receipt, its id
--- marks  a sum: 1 it takes an offset and is kept, 2 it has a receipt, 4 it is said to a user
+--        a stream and of a receipt in ms, receipts of a table, the command that publishes; then for each publication its
+--        marks, its number in the run, its topic, its body and, where it has a receipt, its key and its id
+-- marks  a sum: 1 it takes an offset and is kept, 2 it has a receipt, 4 it is said to a user, 8 it is out of turn
 --
--- Answers for each publication its head; for one that has a receipt already, the receipt.
+-- Answers for each publication its head; for one that has a receipt already, the receipt; nothing for one that is not
+-- later than what the run has come to, unless it is out of turn: a connection that broke has delivered it late.
 --
 -- head     'P', partition epoch, channel epoch (8 letters each), number in the partition, offset (40 bits each; offset 0
 --          if it is not kept), time in ms (48 bits)
 -- receipt  the head of the publication that it was written for, and that one's id
--- counter  partition epoch, last number
+-- counter  partition epoch, last number, which table takes receipts, since when
 -- state    partition epoch, channel epoch, last offset, last time, when the lives of the channel's keys begin anew,
 --          number in the partition of the last publication that has an offset
+--
+-- Receipts go to one table until it is full or as old as a receipt may get; then the other one is emptied and takes them.
+-- So a receipt is kept for a life or, if there are many, until so many others have come.
 --
 -- One call of the server costs about as much as all that is computed here for a publication, so states are strings that
 -- one call reads and one writes, and lives are renewed now and then.
 local fresh, kept_max, users_max = ARGV[1], ARGV[2], ARGV[3]
-local state_life, stream_life, receipt_life, publish = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local state_life, stream_life, receipt_life = ARGV[4], ARGV[5], tonumber(ARGV[6])
+local receipts_max, publish = tonumber(ARGV[7]), ARGV[8]
 local call, pack, unpack = redis.call, struct.pack, struct.unpack
 
 local clock = call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local counter = call('GET', KEYS[1])
-local part, number = fresh, 0
+local part, number, table_number, table_since = fresh, 0, 0, 0
 if counter then
-  part, number = unpack('>c8I5', counter)
+  part, number, table_number, table_since = unpack('>c8I5I1I6', counter)
 end
 
 -- Whoever deletes the counter leaves streams behind that are further than it: they are of no use any more.
@@ -39,13 +44,40 @@ local function keep(stream, max, id, entry)
   end
 end
 
+-- The receipt that there is under a key; without one, this one is kept.
+local is_table_known = false
+local function receipt_of(key, receipt)
+  if not is_table_known then
+    is_table_known = true
+    if now - table_since >= receipt_life or call('HLEN', KEYS[4 + table_number]) >= receipts_max then
+      table_number, table_since = 1 - table_number, now
+      call('UNLINK', KEYS[4 + table_number])
+    end
+  end
+  local former = call('HGET', KEYS[5 - table_number], key)
+  if former or call('HSETNX', KEYS[4 + table_number], key, receipt) == 1 then
+    return former
+  end
+  return call('HGET', KEYS[4 + table_number], key)
+end
+
+local progress = tonumber(call('GET', KEYS[3]) or false)
+local has_begun = progress ~= nil
+progress = progress or 0
+
 local answers = {}
-local key, argument = 4, 9
+local key, argument = 6, 9
 while argument <= #ARGV do
-  local marks, topic, body = tonumber(ARGV[argument]), ARGV[argument + 1], ARGV[argument + 2]
+  local marks, turn = tonumber(ARGV[argument]), tonumber(ARGV[argument + 1])
+  local topic, body = ARGV[argument + 2], ARGV[argument + 3]
   local state_key, stream_key = KEYS[key], KEYS[key + 1]
-  argument, key = argument + 3, key + 2
+  argument, key = argument + 4, key + 2
   local is_kept = marks % 2 == 1
+  local ahead = (turn - progress) % 4294967296
+  local is_late = has_begun and (ahead == 0 or ahead >= 2147483648)
+  if not is_late then
+    progress, has_begun = turn, true
+  end
 
   local state = call('GET', state_key)
   local of, epoch, offset, time, renewal, kept_number = '', fresh, 0, 0, 0, 0
@@ -61,16 +93,17 @@ while argument <= #ARGV do
   time = math.max(time + 1, now)
   local head = pack('>c1c8c8I5I5I6', 'P', part, epoch, number + 1, is_kept and offset or 0, time)
 
-  local receipt = false
+  local is_void, receipt = is_late and marks < 8, false
   if marks % 4 >= 2 then
-    local is_new = call('SET', KEYS[key], head .. ARGV[argument], 'PX', receipt_life, 'NX')
-    if not is_new then
-      receipt = call('GET', KEYS[key])
+    if not is_void then
+      receipt = receipt_of(ARGV[argument], head .. ARGV[argument + 1])
     end
-    argument, key = argument + 1, key + 1
+    argument = argument + 2
   end
 
-  if receipt then
+  if is_void then
+    answers[#answers + 1] = ''
+  elseif receipt then
     answers[#answers + 1] = receipt
   else
     number = number + 1
@@ -94,7 +127,7 @@ while argument <= #ARGV do
       if is_due then
         call('PEXPIRE', stream_key, stream_life)
       end
-      if marks >= 4 then
+      if marks % 8 >= 4 then
         keep(KEYS[2], users_max, id, entry)
       end
     end
@@ -102,6 +135,6 @@ while argument <= #ARGV do
     answers[#answers + 1] = head
   end
 end
-call('SET', KEYS[1], pack('>c8I5', part, number))
-call('SET', KEYS[3], ARGV[8], 'PX', state_life)
+call('SET', KEYS[1], pack('>c8I5I1I6', part, number, table_number, table_since))
+call('SET', KEYS[3], string.format('%d', progress), 'PX', state_life)
 return answers

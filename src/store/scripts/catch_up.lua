@@ -17,7 +17,7 @@ local call, pack, unpack = redis.call, struct.pack, struct.unpack
 
 local counter = call('GET', KEYS[1])
 if not counter then
-  counter = pack('>c8I5', fresh, 0)
+  counter = pack('>c8I5I1I6', fresh, 0, 0, 0)
   call('SET', KEYS[1], counter)
 end
 local part, last_number = unpack('>c8I5', counter)

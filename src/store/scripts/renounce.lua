@@ -4,9 +4,8 @@
 -- ARGV  the epoch that is given up, the one that begins
 local counter = redis.call('GET', KEYS[1])
 if counter then
-  local part, number = struct.unpack('>c8I5', counter)
-  if part == ARGV[1] then
-    redis.call('SET', KEYS[1], struct.pack('>c8I5', ARGV[2], number))
+  if string.sub(counter, 1, 8) == ARGV[1] then
+    redis.call('SET', KEYS[1], ARGV[2] .. string.sub(counter, 9))
   end
 end
 return 1

@@ -38,7 +38,9 @@ impl Line {
 
     pub(super) fn ask(&mut self, request: StoreRequest) {
         let answered = answer_to(&request);
-        if self.is_up {
+        if let Some(request) = told_if_undone(&request).filter(|_| !self.is_up) {
+            self.refuse(request);
+        } else if self.is_up {
             self.unanswered.extend(answered);
             self.requests.push_back(request);
         } else if let Some(request) = answered {
@@ -92,6 +94,11 @@ impl Line {
         self.watched.remove(channel);
     }
 
+    /// Whether a session's private id says that it began on this line's node.
+    pub(super) fn began(&self, pid: &str) -> bool {
+        pid.starts_with(self.run.as_str())
+    }
+
     pub(super) fn hears_channel(&self, channel: &ChannelName, partition: Partition) -> bool {
         let is_user = channel.starts_with("user:");
         self.is_up && (self.watched.contains(channel) || is_user && self.partitions.contains(&partition))
@@ -126,16 +133,20 @@ impl Line {
             return;
         }
         self.is_up = false;
-        self.late.extend(self.requests.drain(..).filter_map(|request| match request {
-            StoreRequest::Append(append) => Some(append),
-            _ => None,
-        }));
+        let mut undone = Vec::new();
+        for request in self.requests.drain(..) {
+            match request {
+                StoreRequest::Append(append) => self.late.push_back(append),
+                other => undone.extend(told_if_undone(&other)),
+            }
+        }
         // What did not come by now never does.
         self.events.retain(|event| {
             matches!(event, StoreEvent::Refused(_) | StoreEvent::Up(_) | StoreEvent::Down(_))
         });
         let refused = std::mem::take(&mut self.unanswered);
         self.events.extend(self.partitions.iter().copied().map(StoreEvent::Down));
+        undone.into_iter().for_each(|request| self.refuse(request));
         let is_refused = |event: &StoreEvent, request: &Unanswered| is_answer(event, request);
         for request in refused {
             if !self.events.iter().any(|event| is_refused(event, &request)) {
@@ -157,9 +168,24 @@ fn answer_to(request: &StoreRequest) -> Option<Unanswered> {
         StoreRequest::Append(append) => Some(Unanswered::Append(append.partition, append.number)),
         StoreRequest::Open(channel) => Some(Unanswered::Open(channel.clone())),
         StoreRequest::CatchUp(catch_up) => Some(Unanswered::CatchUp(catch_up.partition, catch_up.ticket)),
+        StoreRequest::AskAbsences { ticket, .. } => Some(Unanswered::AskAbsences(*ticket)),
         StoreRequest::TakeSession { ticket, .. } => Some(Unanswered::TakeSession(*ticket)),
         StoreRequest::Renew { .. } => Some(Unanswered::Renew),
-        StoreRequest::AskAbsences { ticket, .. } => Some(Unanswered::AskAbsences(*ticket)),
+        StoreRequest::Close(_)
+        | StoreRequest::Renounce(..)
+        | StoreRequest::Signal(..)
+        | StoreRequest::KeepSession { .. }
+        | StoreRequest::NoteAbsences { .. }
+        | StoreRequest::EndAbsence { .. }
+        | StoreRequest::DropSession { .. } => None,
+    }
+}
+
+/// What has no answer but is told if it was not done.
+fn told_if_undone(request: &StoreRequest) -> Option<Unanswered> {
+    match request {
+        StoreRequest::KeepSession { ticket, .. } => Some(Unanswered::KeepSession(*ticket)),
+        StoreRequest::NoteAbsences { user, .. } => Some(Unanswered::NoteAbsences(user.clone())),
         _ => None,
     }
 }
@@ -171,8 +197,8 @@ fn is_answer(event: &StoreEvent, request: &Unanswered) -> bool {
         }
         (StoreEvent::Opened(opened), Unanswered::Open(channel)) => opened.channel == *channel,
         (StoreEvent::CaughtUp(caught_up), Unanswered::CatchUp(_, ticket)) => caught_up.ticket == *ticket,
-        (StoreEvent::Absences { ticket, .. }, Unanswered::AskAbsences(asked)) => ticket == asked,
-        (StoreEvent::Taken { ticket, .. }, Unanswered::TakeSession(asked)) => ticket == asked,
+        (StoreEvent::Taken { ticket, .. }, Unanswered::TakeSession(asked))
+        | (StoreEvent::Absences { ticket, .. }, Unanswered::AskAbsences(asked)) => ticket == asked,
         (StoreEvent::Leases { .. }, Unanswered::Renew) => true,
         (StoreEvent::Refused(refused), request) => format!("{:?}", refused.request) == format!("{request:?}"),
         _ => false,

@@ -21,7 +21,7 @@ struct Channel {
     partition_epoch: Epoch,
     offset: u64,
     timestamp_ms: u64,
-    /// The number of the last publication that is kept.
+    /// The number of the last publication that took an offset.
     last_number: u64,
     tail: Vec<Kept>,
 }
@@ -47,7 +47,8 @@ struct Shelf {
 #[derive(Clone)]
 pub(super) struct Memory {
     shelves: BTreeMap<u16, Shelf>,
-    sessions: HashMap<Box<str>, Vec<u8>>,
+    /// Records by private id, those that the session's own node keeps apart from those of others.
+    sessions: HashMap<(Box<str>, bool), Vec<u8>>,
     absences: BTreeMap<UserId, BTreeMap<ChannelName, Vec<u8>>>,
     leases: HashMap<(RunId, u32), u64>,
     random: u64,
@@ -193,10 +194,10 @@ impl Memory {
         &mut self,
         partition: Partition,
         name: &ChannelName,
-    ) -> (Epoch, Offset, u64, Vec<Stored>) {
+    ) -> (Epoch, Offset, u64, u64, Vec<Stored>) {
         let channel = self.channel(partition, name);
         let tail = channel.tail.iter().map(|kept| stored(name, partition, kept)).collect();
-        (channel.epoch, Offset(channel.offset), channel.timestamp_ms, tail)
+        (channel.epoch, Offset(channel.offset), channel.timestamp_ms, channel.last_number, tail)
     }
 
     pub(super) fn users_after(&mut self, partition: Partition, number: u64) -> Option<Vec<Stored>> {
@@ -209,7 +210,7 @@ impl Memory {
     }
 
     pub(super) fn progress(&mut self, partition: Partition, known: Known) -> Option<Progress> {
-        let (epoch, offset, timestamp_ms, mut tail) = self.past(partition, &known.channel);
+        let (epoch, offset, timestamp_ms, _, mut tail) = self.past(partition, &known.channel);
         if (epoch, offset, timestamp_ms) == (known.epoch, known.offset, known.timestamp_ms) {
             return None;
         }
@@ -226,28 +227,29 @@ impl Memory {
         }
     }
 
-    pub(super) fn keep_session(&mut self, pid: Box<str>, record: Vec<u8>) {
-        self.sessions.insert(pid, record);
+    pub(super) fn keep_session(&mut self, pid: Box<str>, is_own: bool, record: Vec<u8>) {
+        self.sessions.insert((pid, is_own), record);
+    }
+
+    pub(super) fn drop_session(&mut self, pid: Box<str>, is_own: bool) {
+        self.sessions.remove(&(pid, is_own));
     }
 
     pub(super) fn take_session(&mut self, pid: &str) -> Option<Vec<u8>> {
-        self.sessions.remove(pid)
+        let own = self.sessions.remove(&(pid.into(), true));
+        self.sessions.remove(&(pid.into(), false)).or(own)
     }
 
-    pub(super) fn last_number(&mut self, partition: Partition, name: &ChannelName) -> u64 {
-        self.channel(partition, name).last_number
-    }
-
-    pub(super) fn note_absences(&mut self, user: UserId, channels: Vec<(ChannelName, Vec<u8>)>) {
-        let known = self.absences.entry(user).or_default();
-        for (channel, noted) in channels {
-            known.entry(channel).or_insert(noted);
+    pub(super) fn note_absences(&mut self, user: &UserId, channels: Vec<(ChannelName, Vec<u8>)>) {
+        let known = self.absences.entry(user.clone()).or_default();
+        for (channel, since) in channels {
+            known.entry(channel).or_insert(since);
         }
     }
 
     pub(super) fn absences(&self, user: &UserId) -> Vec<(ChannelName, Vec<u8>)> {
         let known = self.absences.get(user).into_iter().flatten();
-        known.map(|(channel, noted)| (channel.clone(), noted.clone())).collect()
+        known.map(|(channel, since)| (channel.clone(), since.clone())).collect()
     }
 
     pub(super) fn end_absence(&mut self, user: &UserId, channel: &ChannelName) {

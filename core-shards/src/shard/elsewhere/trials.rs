@@ -222,6 +222,14 @@ impl Nodes {
                 };
                 self.tell(node, core, StoreEvent::CaughtUp(Box::new(caught_up)));
             }
+            StoreRequest::AskAbsences { ticket, .. } if is_cut => {
+                let refused =
+                    Refused { request: Unanswered::AskAbsences(ticket), reason: StoreTrouble::Away };
+                self.tell(node, core, StoreEvent::Refused(Box::new(refused)));
+            }
+            StoreRequest::AskAbsences { ticket, .. } => {
+                self.tell(node, core, StoreEvent::Absences { ticket, channels: Vec::new() });
+            }
             _ => {}
         }
     }

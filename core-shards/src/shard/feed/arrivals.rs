@@ -123,8 +123,7 @@ impl Shard {
         let id = arrival.id;
         let (mut publication, mut own) = arrival.publication(now);
         let had = own.as_ref().is_some_and(Waiting::is_handed_out);
-        let is_new = !publication.channel.starts_with("user:") || self.feeds.of(partition).to_users.note(id);
-        let had = had || !is_new || open.is_some_and(|index| self.homes.table.at(index).had_before(&id));
+        let had = self.feeds.of(partition).latest.note(&id) || had;
         if let (Some(index), false) = (open, had) {
             self.end_typing_of(index, &publication, own.as_ref(), now, out);
             publication.encode(self.homes.table.at(index).volatile_forms().into_iter(), self.run);
@@ -170,7 +169,7 @@ impl Shard {
         if let Some(owner) = publication.channel.strip_prefix("user:") {
             let core = self.placement.home_of_user(owner);
             if core == self.core {
-                count += self.send_to_owner(publication, now, out);
+                count += self.hand_to_owner(publication, now, out);
             } else {
                 self.post(core, Mail::Own(publication.clone()), out);
             }
@@ -266,11 +265,6 @@ impl Home {
     /// Whether the store tells what happens in the channel.
     pub(in crate::shard) fn is_open(&self) -> bool {
         self.tie.as_ref().is_some_and(|tie| matches!(tie.standing, Standing::Open))
-    }
-
-    /// Whether its members had a publication before the store lost its memory.
-    fn had_before(&self, id: &MessageId) -> bool {
-        self.tie.as_ref().is_some_and(|tie| tie.former.contains(id))
     }
 
     fn note_place(&mut self, place: &StoredPlace) {

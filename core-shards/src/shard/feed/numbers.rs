@@ -54,6 +54,11 @@ impl Numbers {
         self.seq
     }
 
+    /// Whether something was handed out that the store may not have yet.
+    pub(super) const fn has_early(&self) -> bool {
+        self.early_count > 0
+    }
+
     /// Something that was handed out early has its end.
     pub(super) fn end_early(&mut self) {
         self.early_count = self.early_count.saturating_sub(1);

@@ -4,10 +4,11 @@
 use super::super::Shard;
 use super::super::home::Home;
 use crate::Now;
-use crate::ids::{ChannelName, CoreId, MessageId, Partition};
+use crate::ids::{ChannelName, CoreId, Partition};
 use crate::limits::{LETTERS_WAITING_MAX, LINGER_MS, STORE_RETRY_MS};
 use crate::mail::{GapReason, Mail, Sender};
 use crate::outputs::Outputs;
+use crate::publication::position;
 use crate::store::{Opened, StoreRequest};
 
 /// How a home stands to the store.
@@ -34,9 +35,8 @@ pub(in crate::shard) struct Tie {
     pub(in crate::shard) timestamp_ms: u64,
     /// The time of the last one that is kept.
     pub(in crate::shard) kept_timestamp_ms: u64,
-    /// The last publications of the channel's former epoch: a node that had not heard that they were appended sends
-    /// them again.
-    pub(in crate::shard) former: Vec<MessageId>,
+    /// The position in its lane of the last publication that took an offset; 0 if there was none.
+    pub(in crate::shard) last_seq: u64,
 }
 
 impl Tie {
@@ -49,13 +49,27 @@ impl Tie {
             handed_out_count: 0,
             timestamp_ms: 0,
             kept_timestamp_ms: 0,
-            former: Vec::new(),
+            last_seq: 0,
         }
     }
 
     /// Whether nothing of the home may be forgotten now.
     pub(in crate::shard) fn is_pinned(&self) -> bool {
         self.waiting_count > 0 || matches!(self.standing, Standing::Opening(_))
+    }
+}
+
+impl Home {
+    /// The history took a publication at this position in its lane.
+    pub(in crate::shard) fn note_last(&mut self, seq: u64) {
+        if let Some(tie) = &mut self.tie {
+            tie.last_seq = seq;
+        }
+    }
+
+    /// The position of the last publication that the history took; 0 if there was none.
+    pub(in crate::shard) fn last_seq(&self) -> u64 {
+        self.tie.as_ref().map_or(0, |tie| tie.last_seq)
     }
 }
 
@@ -157,7 +171,10 @@ impl Shard {
             return;
         }
         self.take_past(index, opened.epoch, opened.offset, &opened.tail, now, out);
-        self.homes.table.at_mut(index).note_time(opened.timestamp_ms);
+        let last_number = opened.tail.last().map_or(opened.last_number, |last| last.place.number);
+        let home = self.homes.table.at_mut(index);
+        home.note_time(opened.timestamp_ms);
+        home.note_last(position(last_number, 0));
         if was_unknown {
             self.announce_gap(index, GapReason::Epoch, out);
         }

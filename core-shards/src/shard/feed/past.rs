@@ -9,7 +9,6 @@ use super::super::history::History;
 use crate::Now;
 use crate::cursor::RunId;
 use crate::ids::{Epoch, Lane, MessageId, Offset};
-use crate::limits::FORMER_IDS_MAX;
 use crate::mail::{Gap, GapReason, Mail, Receipt};
 use crate::outputs::Outputs;
 use crate::publication::{Frames, Origin, Publication, position};
@@ -44,9 +43,9 @@ impl Shard {
         let home = self.homes.table.at_mut(index);
         self.homes.history_bytes -= home.history.bytes();
         self.metrics.history_entries.take(home.history.iter().len() as u64);
-        let former = std::mem::replace(&mut home.history, History::after(offset, timestamp_ms));
-        if let Some(tie) = home.tie.as_mut().filter(|_| home.epoch != epoch) {
-            tie.former = former.iter().rev().take(FORMER_IDS_MAX).map(|entry| entry.id).collect();
+        home.history = History::after(offset, timestamp_ms);
+        if let Some(tie) = &mut home.tie {
+            tie.last_seq = tie.last_seq.max(self.feeds.seq(tie.partition));
         }
         (home.epoch, home.last_offset) = (epoch, offset);
         if let Some(tie) = &mut home.tie {
@@ -61,6 +60,7 @@ impl Shard {
         let home = self.homes.table.at_mut(index);
         let (epoch, last) = (home.epoch, home.last_offset);
         home.note_time(place.timestamp_ms);
+        home.note_last(position(place.number, 0));
         let publication = publication_of(stored);
         let is_over = now.unix_ms.saturating_sub(place.timestamp_ms) >= self.limits.history_life_ms;
         let Some(publication) = publication.filter(|_| !is_over) else {

@@ -46,7 +46,7 @@ enum Memory {
     Whole,
     /// It has forgotten everything, or some node found out that it has forgotten something.
     Renewed,
-    /// It has forgotten something and does not know it.
+    /// It has forgotten something and does not know it: numbers went back, or the epoch did.
     Cut,
 }
 
@@ -104,9 +104,9 @@ impl Shard {
         let (pushes, is_overrun) = (std::mem::take(&mut repair.pushes), repair.is_overrun);
         let memory = feed.memory_of(&caught_up);
         let is_cut = memory == Memory::Cut || caught_up.channels.iter().any(|progress| self.is_cut(progress));
-        if let (true, Some(epoch)) = (is_cut && memory != Memory::Renewed, self.feeds.of(partition).epoch) {
+        if is_cut {
             self.metrics.tails_lost.increment();
-            self.store_requests.push(StoreRequest::Renounce(partition, epoch));
+            self.store_requests.push(StoreRequest::Renounce(partition, caught_up.head.epoch));
             return self.ask_what_followed(partition, pushes);
         }
         let CaughtUp { head, appended, users, channels, .. } = caught_up;
@@ -222,6 +222,8 @@ impl Feed {
     fn memory_of(&self, caught_up: &CaughtUp) -> Memory {
         match self.epoch {
             None => Memory::First,
+            // It has forgotten that it was renewed.
+            Some(_) if self.former_epochs.contains(&caught_up.head.epoch) => Memory::Cut,
             Some(epoch) if epoch != caught_up.head.epoch => Memory::Renewed,
             Some(_) if caught_up.head.number < self.heard => Memory::Cut,
             Some(_) => Memory::Whole,

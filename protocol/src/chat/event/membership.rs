@@ -100,16 +100,21 @@ pub fn push_joined(out: &mut Frame, joined: &Joined<'_>, ack: Option<u64>) {
             push_u64_field(out, "memberCount", u64::from(joined.member_count));
             push_standing(out, joined, in_event);
         });
-        push_event(out, "channel:members", |out| {
-            begin_object(out, "channelId", joined.channel);
-            push_raw_field(out, "members", joined.members);
-            push_u64_field(out, "total", u64::from(joined.member_count));
-            out.push(b'}');
-        });
+        push_members(out, joined.channel, joined.members, joined.member_count);
     }
     if let Some(ack) = ack {
         push_joined_ack(out, joined, ack);
     }
+}
+
+/// `channel:members`: who is there. `members` is an array as [`Joined::members`].
+pub fn push_members(out: &mut Frame, channel: &str, members: &[u8], member_count: u32) {
+    push_event(out, "channel:members", |out| {
+        begin_object(out, "channelId", channel);
+        push_raw_field(out, "members", members);
+        push_u64_field(out, "total", u64::from(member_count));
+        out.push(b'}');
+    });
 }
 
 fn push_joined_ack(out: &mut Frame, joined: &Joined<'_>, ack: u64) {
