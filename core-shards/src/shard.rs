@@ -24,8 +24,8 @@
 //!   seen, typists, queries       who was there, who types, and what is asked of a channel
 //!
 //! everywhere
-//!   stored                       what the store shared by nodes says, handed to whom it concerns
-//!   feed                         what the store shared by nodes tells of the channels
+//!   store_events                 what the store that nodes share tells, one arm for each
+//!   feed                         its order of the channels that are at home here
 //!   gaps                         what nobody can tell any more, and who hears of it
 //!   restore                      sessions that another node lost
 //!   elsewhere                    who is there on other nodes, and which nodes live
@@ -80,7 +80,7 @@ mod rooms;
 mod seen;
 mod sessions;
 mod standing;
-mod stored;
+mod store_events;
 mod table;
 mod tidings;
 #[cfg(test)]

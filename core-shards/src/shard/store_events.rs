@@ -1,5 +1,4 @@
-//! What this core wants of the store that nodes share, and what the store tells it: one arm each, handed to whoever owns
-//! what it is about.
+//! What the store that nodes share tells, one arm for each: handed to whoever owns what it is about.
 
 use super::Shard;
 use crate::Now;
