@@ -9,7 +9,6 @@ mod ear;
 mod proxy;
 #[path = "redis_client/puppet.rs"]
 mod puppet;
-#[allow(unused_imports, reason = "clusters are another suite's")]
 #[path = "cluster/redis.rs"]
 mod redis;
 
