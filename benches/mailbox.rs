@@ -58,6 +58,7 @@ fn publication() -> Arc<Publication> {
         body: Vec::new(),
         attachments: Vec::new(),
         frames,
+        is_belated: false,
         received_us: 0,
     })
 }

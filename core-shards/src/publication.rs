@@ -106,6 +106,8 @@ pub struct Publication {
     pub lane: Lane,
     /// Its position there, rising: its number among all that its core ordered, or a [`position`] of the store.
     pub seq: u64,
+    /// Its own position is before that: the feed had left it out. No lost session comes back to a place before it.
+    pub is_belated: bool,
     /// Where it came in, of a node that shares a store with others.
     pub origin: Option<Origin>,
     /// Its channel.

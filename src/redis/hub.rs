@@ -479,6 +479,7 @@ async fn run_pulse(hub: Rc<Hub>) {
             let under_way = link.under_way();
             (commands, bytes) = (commands + under_way.0, bytes + under_way.1);
         }
+        let (commands, bytes) = hub.parcels().unwrap_or((commands, bytes));
         hub.metrics.in_flight.set(commands as u64);
         hub.metrics.in_flight_bytes.set(bytes as u64);
         hub.try_next_host();

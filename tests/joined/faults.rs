@@ -40,11 +40,13 @@ impl Fault {
     /// repairs is none.
     pub(crate) const fn caught_percent_min(self) -> u32 {
         match self {
-            // A hole is repaired, a known offset dropped: only what has none shows.
-            Self::LosePush | Self::DoublePush | Self::ShortenPast => 0,
-            Self::ShortenCatchUp | Self::ForgetAppended | Self::HideGap => 20,
-            Self::PretendAppended => 10,
-            Self::LoseOwn => 50,
+            // What is known by its offset is dropped, and what is missing is asked for when the next one shows the hole.
+            Self::DoublePush | Self::ShortenPast => 0,
+            Self::ShortenCatchUp => 4,
+            // The user has no session that it could reach.
+            Self::LoseOwn => 8,
+            Self::ForgetAppended => 10,
+            Self::LosePush | Self::PretendAppended | Self::HideGap => 25,
         }
     }
 }

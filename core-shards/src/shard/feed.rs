@@ -89,6 +89,8 @@ pub(super) struct Feed {
     former_epochs: VecDeque<Epoch>,
     /// The last number of the store that was heard of.
     heard: u64,
+    /// The number up to which nothing of what was said to users is missing, if that is less; `u64::MAX` if not.
+    whole: u64,
     numbers: Numbers,
     appends: Appends,
     latest: Latest,
@@ -135,6 +137,7 @@ impl Feeds {
             epoch: None,
             former_epochs: VecDeque::new(),
             heard: 0,
+            whole: u64::MAX,
             numbers: Numbers::default(),
             appends: Appends::default(),
             latest: Latest::default(),

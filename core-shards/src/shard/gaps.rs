@@ -29,7 +29,7 @@ impl Shard {
         room.position = Some((gap.epoch, gap.offset));
         // Whoever comes back to a place before this one is in a new session and fetches everything.
         let position = self.journal.end() + 1;
-        room.fallen = Some(Fallen { position, lane: gap.lane, seq: gap.seq });
+        room.fallen = Some(Fallen { position, lane: gap.lane, seq: gap.seq + 1 });
         let slots: Vec<u32> = room.slots().collect();
         let position = Position { epoch: gap.epoch.as_str(), offset: gap.offset.0 };
         let mut frame = Vec::new();

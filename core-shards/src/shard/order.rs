@@ -65,6 +65,7 @@ impl Shard {
         let mut publication = Publication {
             lane: self.core.into(),
             seq: self.seq,
+            is_belated: false,
             origin: None,
             channel: home.channel.clone(),
             kind: publish.kind,

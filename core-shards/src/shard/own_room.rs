@@ -29,7 +29,8 @@ impl Shard {
         let room = self.rooms.find(&publication.channel, &self.placement);
         let is_outside = |session: &Session| {
             let membership = room.and_then(|room| session.membership(room));
-            membership.is_none_or(|of| !of.is_member() || of.journal_start >= publication.seq)
+            let is_before = |start: u64| start >= publication.seq && !publication.is_belated;
+            membership.is_none_or(|of| !of.is_member() || is_before(of.journal_start))
         };
         let (mut is_resumable, mut count) = (false, 0);
         for slot in &self.users.at(user).sessions {
@@ -48,6 +49,11 @@ impl Shard {
             count += 1;
             self.metrics.deliveries.increment();
             self.metrics.delivered[EventClass::of_kind(&publication.kind) as usize].increment();
+        }
+        if publication.is_belated {
+            let user = self.users.place(user);
+            self.lanes.own_past_mut(user, &self.users).fallen = publication.seq + 1;
+            return count;
         }
         let now_ms = now.monotonic_ms();
         let lost = self.users.at(user).detached();

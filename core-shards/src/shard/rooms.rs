@@ -181,6 +181,11 @@ impl Shard {
             true => self.metrics.delivery_local.observe(on_the_way_us),
             false => self.metrics.delivery_across.observe(on_the_way_us),
         }
+        if publication.is_belated {
+            let (lane, seq) = (publication.lane, publication.seq + 1);
+            room.fallen = Some(Fallen { position: self.journal.end() + 1, lane, seq });
+            return;
+        }
         let is_resumable = room.is_resumable();
         if is_resumable && self.limits.keeps_journal() {
             let target = Target::Room { room: id, lane: publication.lane, seq: publication.seq };

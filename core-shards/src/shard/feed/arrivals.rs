@@ -17,7 +17,7 @@ use crate::ids::{Lane, MessageId, UserId};
 use crate::mail::{GapReason, Mail, Receipt};
 use crate::metrics::EventClass;
 use crate::outputs::Outputs;
-use crate::publication::{Frames, Origin, Publication};
+use crate::publication::{Frames, Origin, Publication, stored_of};
 use crate::store::{Stored, StoredPlace};
 
 /// How a publication goes with what a home has.
@@ -52,16 +52,20 @@ impl Shard {
         let Some(feed) = self.feeds.find_mut(stored.partition) else { return };
         let partition = stored.partition;
         let is_foreign = feed.epoch != Some(stored.place.partition_epoch);
-        let has_hole = || {
+        // The number up to which nothing is missing, if something is after it.
+        let whole = || {
             let index = self.homes.table.find(&stored.channel, &self.placement)?;
             let home = self.homes.table.at(index);
-            Some(home.is_open() && home.fit(&stored.place) == Fit::Hole)
+            let has_hole = home.is_open() && home.fit(&stored.place) == Fit::Hole;
+            has_hole.then(|| stored_of(home.last_seq()))
         };
+        let hole = if feed.is_live() { whole() } else { None };
         match &mut feed.state {
             // What followed is asked for when the feed is whole again.
             State::Adrift => {}
             State::Repairing(repair) => repair.keep(*stored),
-            State::Live if is_foreign || has_hole() == Some(true) => {
+            State::Live if is_foreign || hole.is_some() => {
+                feed.whole = feed.whole.min(hole.unwrap_or(u64::MAX));
                 self.begin_repair(partition);
                 if let Some(feed) = self.feeds.find_mut(partition)
                     && let State::Repairing(repair) = &mut feed.state
@@ -86,20 +90,23 @@ impl Shard {
         let own = message.as_ref().filter(|(_, message)| message.run == self.run.as_str());
         let own = own.and_then(|(_, message)| feed.appends.take(message.number, message.id));
         let seq = feed.numbers.place_stored(place.number);
+        let is_belated = seq.is_none();
+        let seq = seq.unwrap_or(feed.numbers.seq());
+        let is_user = stored.channel.starts_with("user:");
+        // What came already, or is soon void, is not handed out belatedly.
+        let is_void = is_belated
+            && (place.offset.0 == 0 || message.as_ref().is_some_and(|(id, _)| feed.latest.has(id)));
         let open = self.homes.table.find(&stored.channel, &self.placement);
         let open = open.filter(|index| self.homes.table.at(*index).is_open());
-        let is_placeless = message.is_none() || seq.is_none();
         if let Some(index) = open {
             match self.homes.table.at(index).fit(&place) {
-                // Nothing that is kept is missing.
-                Fit::Next if place.offset.0 == 0 || !is_placeless => {}
                 Fit::Known => return self.finish_stored(own, &place, None, out),
-                // Nobody can be handed what cannot be read, or what comes behind what followed it.
-                _ if is_placeless => {
+                // Nobody can be handed what cannot be read.
+                _ if message.is_none() && place.offset.0 > 0 => {
                     self.leave_gap(index, GapReason::Trimmed, &place, place.offset, out);
-                    return self.finish_stored(own, &place, None, out);
                 }
-                Fit::Next | Fit::Hole => {
+                Fit::Next => {}
+                Fit::Hole => {
                     self.leave_gap(index, GapReason::Trimmed, &place, place.offset.before(), out);
                 }
                 Fit::OtherEpoch => {
@@ -107,23 +114,22 @@ impl Shard {
                 }
             }
         }
-        let (Some((id, message)), Some(seq)) = (message, seq) else {
-            return self.finish_stored(own, &place, None, out);
-        };
-        if open.is_none() && !stored.channel.starts_with("user:") {
-            return self.finish_stored(own, &place, None, out);
+        match message.filter(|_| !is_void && (open.is_some() || is_user)) {
+            Some((id, message)) => {
+                let arrival = Arrival { stored, seq, is_belated, id, message, own };
+                self.receive(open, arrival, now, out);
+            }
+            None => self.finish_stored(own, &place, None, out),
         }
-        let arrival = Arrival { stored, seq, id, message, own };
-        self.receive(open, arrival, now, out);
     }
 
     /// Hands out a publication that follows what was handed out before, and remembers it.
     fn receive(&mut self, open: Option<u32>, arrival: Arrival<'_>, now: Now, out: &mut Outputs) {
-        let (place, partition) = (arrival.stored.place, arrival.stored.partition);
-        let id = arrival.id;
+        let Arrival { stored, is_belated, id, .. } = arrival;
+        let place = stored.place;
         let (mut publication, mut own) = arrival.publication(now);
         let had = own.as_ref().is_some_and(Waiting::is_handed_out);
-        let had = self.feeds.of(partition).latest.note(&id) || had;
+        let had = self.feeds.of(stored.partition).latest.note(&id) || had;
         if let (Some(index), false) = (open, had) {
             self.end_typing_of(index, &publication, own.as_ref(), now, out);
             publication.encode(self.homes.table.at(index).volatile_forms().into_iter(), self.run);
@@ -142,9 +148,14 @@ impl Shard {
         }
         if let Some(index) = open {
             let home = self.homes.table.at_mut(index);
-            home.note_place(&place);
-            if publication.offset.is_some() {
-                self.keep(index, Receipt::of_stored(id, &place), publication.clone(), now);
+            match publication.offset {
+                // The history knows its own position.
+                Some(_) if is_belated => self.remember(index, stored, now),
+                Some(_) => {
+                    home.note_place(&place);
+                    self.keep(index, Receipt::of_stored(id, &place), publication.clone(), now);
+                }
+                None => home.note_place(&place),
             }
             self.answer_polls(index, out);
             self.look_at_home(index);
@@ -221,6 +232,7 @@ impl Shard {
 struct Arrival<'a> {
     stored: &'a Stored,
     seq: u64,
+    is_belated: bool,
     id: MessageId,
     message: Message<'a>,
     own: Option<Waiting>,
@@ -246,6 +258,7 @@ impl Arrival<'_> {
         let publication = Publication {
             lane: Lane::from(self.stored.partition),
             seq: self.seq,
+            is_belated: self.is_belated,
             origin: run.map(|run| Origin { run, number: self.message.number }),
             channel: self.stored.channel.clone(),
             kind: self.message.kind,

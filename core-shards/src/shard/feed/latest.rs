@@ -26,6 +26,11 @@ impl Latest {
         self.former.binary_search(&number).is_ok()
     }
 
+    /// Whether it was handed out in this epoch. Slow: for what comes out of its order.
+    pub(super) fn has(&self, id: &MessageId) -> bool {
+        self.ring.contains(&id.random_bits())
+    }
+
     /// The store has forgotten something: what was handed out may come again.
     pub(super) fn begin_epoch(&mut self) {
         let room = LATEST_MAX.saturating_sub(self.ring.len());

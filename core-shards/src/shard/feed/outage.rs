@@ -57,6 +57,7 @@ impl Shard {
         let mut publication = Publication {
             lane: Lane::from(partition),
             seq,
+            is_belated: false,
             origin: Some(Origin { run, number }),
             channel: channel.channel.clone(),
             kind,

@@ -55,7 +55,7 @@ impl Shard {
 
     /// Puts a publication of the store into a home's history, without handing it out. What is too old is not kept,
     /// whatever the store still has.
-    fn remember(&mut self, index: u32, stored: &Stored, now: Now) {
+    pub(super) fn remember(&mut self, index: u32, stored: &Stored, now: Now) {
         let place = stored.place;
         let home = self.homes.table.at_mut(index);
         let (epoch, last) = (home.epoch, home.last_offset);
@@ -128,6 +128,7 @@ fn publication_of(stored: &Stored) -> Option<Publication> {
     Some(Publication {
         lane: Lane::from(stored.partition),
         seq: position(stored.place.number, 0),
+        is_belated: false,
         origin: Some(Origin { run, number: message.number }),
         channel: stored.channel.clone(),
         id: MessageId::parse(message.id)?,

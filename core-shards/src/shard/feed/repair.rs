@@ -5,7 +5,7 @@ use super::super::Shard;
 use super::super::home::Home;
 use super::{Feed, State};
 use crate::Now;
-use crate::ids::Partition;
+use crate::ids::{Offset, Partition};
 use crate::limits::{REPAIR_BYTES_MAX, REPAIR_PUSHES_MAX};
 use crate::mail::{GapReason, Mail, Receipt};
 use crate::outputs::Outputs;
@@ -76,7 +76,7 @@ impl Shard {
         self.feeds.ticket += 1;
         let ticket = self.feeds.ticket;
         let feed = self.feeds.of(partition);
-        let users_after = feed.epoch.map_or(NOTHING_AFTER, |_| feed.heard);
+        let users_after = feed.epoch.map_or(NOTHING_AFTER, |_| feed.heard.min(feed.whole));
         let bytes = pushes.iter().map(|stored| stored.payload.len()).sum();
         feed.state = State::Repairing(Repair { ticket, pushes, bytes, is_overrun: false });
         let catch_up = CatchUp { partition, ticket, users_after, channels };
@@ -131,7 +131,7 @@ impl Shard {
             }
         }
         let feed = self.feeds.of(partition);
-        feed.heard = feed.heard.max(head.number);
+        (feed.heard, feed.whole) = (feed.heard.max(head.number), u64::MAX);
         self.conclude_appends(partition, appended, now, out);
         if is_stale {
             return self.ask_what_followed(partition, Vec::new());
@@ -162,8 +162,7 @@ impl Shard {
             let home = self.homes.table.at(index);
             let known = home.last_offset;
             if home.epoch != progress.epoch {
-                // What members have may be the beginning of what there is: then they are handed the rest.
-                let had = if home.goes_on_in(&progress) { known } else { progress.offset };
+                let had = home.last_before(&progress);
                 let (past, rest): (Vec<_>, Vec<_>) =
                     progress.tail.into_iter().partition(|stored| stored.place.offset <= had);
                 self.take_past(index, progress.epoch, had, &past, now, out);
@@ -209,6 +208,18 @@ impl Shard {
 }
 
 impl Home {
+    /// The last offset of another epoch that members have no use for: what follows is handed out to them. They have it; or
+    /// it is of a former epoch, and nobody knows how it goes with what they have.
+    fn last_before(&self, progress: &Progress) -> Offset {
+        if self.goes_on_in(progress) {
+            return self.last_offset;
+        }
+        let is_former = |stored: &&Stored| stored.place.epoch != progress.epoch;
+        let former = progress.tail.iter().filter(is_former).map(|stored| stored.place.offset).max();
+        let first = progress.tail.first().map(|first| first.place.offset.before());
+        former.or(first).unwrap_or(progress.offset)
+    }
+
     /// Whether what the store has of a channel begins with what this home has.
     fn goes_on_in(&self, progress: &Progress) -> bool {
         let known_ms = self.tie.as_ref().map(|tie| tie.kept_timestamp_ms);
