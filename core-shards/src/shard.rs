@@ -29,7 +29,7 @@
 //!   gaps                         what nobody can tell any more, and who hears of it
 //!   restore                      sessions that another node lost
 //!   elsewhere                    who is there on other nodes, and which nodes live
-//!   table                        entries by name and place
+//!   table, deadlines             entries by name and place, and what ends at a time
 //!   gathering, tidings           answers of several cores, changes of presence that were heard of
 //!   holdings, levels             what is kept, for tests and for gauges
 //! ```

@@ -2,7 +2,8 @@
 //! got that frame has everything up to there of the channels that it is in, on whatever node it asks for the rest.
 //!
 //! ```text
-//! v0A1B2C.9XYZ.Bk.A.5-_~G.A*s
+//! v0A1B2C.9XYZ.Bk.A.5-_~G.A*s!
+//!  |      |    |          | └ the store may not know of all that the writer's sessions are in
 //!  |      |    |          └ what its core had sent single sessions out of turn, if it still keeps any of that
 //!  |      |    └ the last number of each partition; behind ~ that of the outage's publications, if there are any
 //!  |      └ which core of which run wrote it
@@ -73,17 +74,19 @@ pub struct Vector {
     pub writer: Writer,
     /// The position in the writer's journal of the last that it sent a single session out of turn; 0 if it keeps none.
     pub mark: u64,
+    /// Only its writer may take up sessions by it: what the store keeps of them may be out of date.
+    pub is_bound: bool,
     lanes: SmallVec<[u64; 4]>,
 }
 
 impl Vector {
     /// The longest text: of sixteen partitions.
-    pub const TEXT_BYTES_MAX: usize = 2 + Fold::LETTERS + Writer::LETTERS + 16 * (1 + 7 + 1 + 4) + 1 + 11;
+    pub const TEXT_BYTES_MAX: usize = 2 + Fold::LETTERS + Writer::LETTERS + 16 * (1 + 7 + 1 + 4) + 1 + 11 + 1;
 
     /// The beginning of everything, with so many partitions.
     pub fn new(writer: Writer, partition_count: u16) -> Self {
         let lanes = SmallVec::from_elem(0, usize::from(partition_count));
-        Self { fold: Fold::default(), writer, mark: 0, lanes }
+        Self { fold: Fold::default(), writer, mark: 0, is_bound: false, lanes }
     }
 
     /// The place in a partition's lane; 0 in one that there is not.
@@ -121,6 +124,9 @@ impl Vector {
             text.push('*');
             push_base64(text, self.mark);
         }
+        if self.is_bound {
+            text.push('!');
+        }
     }
 
     /// The text form.
@@ -135,15 +141,17 @@ impl Vector {
         if text.len() > Self::TEXT_BYTES_MAX {
             return None;
         }
-        let (places, mark) = match text.strip_prefix('v')?.split_once('*') {
+        let free = text.strip_suffix('!');
+        let (is_bound, places) = (free.is_some(), free.unwrap_or(text).strip_prefix('v')?);
+        let (places, mark) = match places.split_once('*') {
             Some((places, mark)) => (places, read_positive(mark)?),
-            None => (text.strip_prefix('v')?, 0),
+            None => (places, 0),
         };
         let mut parts = places.split('.');
         let fold = Fold(read_letters(parts.next()?, Fold::LETTERS)?);
         let writer = Writer(read_letters(parts.next()?, Writer::LETTERS)?);
         let lanes = parts.map(read_place).collect::<Option<SmallVec<_>>>()?;
-        (lanes.len() == usize::from(partition_count)).then_some(Self { fold, writer, mark, lanes })
+        (lanes.len() == usize::from(partition_count)).then_some(Self { fold, writer, mark, is_bound, lanes })
     }
 }
 
@@ -204,7 +212,7 @@ mod tests {
 
     fn vector(lanes: &[u64], mark: u64) -> Vector {
         let (fold, writer) = (Fold(0x1234_5678), Writer(0xabcde));
-        Vector { fold, writer, mark, lanes: SmallVec::from_slice(lanes) }
+        Vector { fold, writer, mark, is_bound: false, lanes: SmallVec::from_slice(lanes) }
     }
 
     #[test]
@@ -218,9 +226,10 @@ mod tests {
         };
         check(vector(&[0], 0), "vRKN839.Y6FN.A");
         check(vector(&[position(100, 0), 0, position(63, 6)], 44), "vRKN839.Y6FN.Bk.A._~G*s");
-        let text = vector(&[u64::MAX; 16], u64::MAX).text();
+        let longest = Vector { is_bound: true, ..vector(&[u64::MAX; 16], u64::MAX) };
+        let text = longest.text();
         assert_eq!(text.len(), Vector::TEXT_BYTES_MAX, "{text}");
-        check(vector(&[u64::MAX; 16], u64::MAX), &text);
+        check(longest, &text);
     }
 
     #[test]
@@ -239,6 +248,8 @@ mod tests {
             "vRKN839.Y6FN.B*A",
             "vRKN839.Y6FN.B*AB",
             "vRKN839.Y6FN.B*B*B",
+            "vRKN839.Y6FN.B!!",
+            "vRKN839.Y6FN.B!*B",
             "vRKN839.Y6FN.B+",
             "vRKN839.Y6FN.B ",
             "vRKN83.Y6FN.B",
@@ -271,7 +282,7 @@ mod tests {
             let mut bytes = text.into_bytes();
             for _ in 0..random.usize(1..4) {
                 let at = random.usize(..bytes.len());
-                bytes[at] = *random.choice(b"vAB09az.~*-_ \xff").unwrap();
+                bytes[at] = *random.choice(b"vAB09az.~*!-_ \xff").unwrap();
             }
             let changed = String::from_utf8_lossy(&bytes);
             if let Some(read) = Vector::parse(&changed, count) {

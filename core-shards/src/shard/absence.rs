@@ -28,6 +28,7 @@ impl Shard {
                 other.is_some_and(|other| other.is_member())
             });
             let room = self.rooms.at(membership.room);
+            let is_read_elsewhere = is_read_elsewhere || self.is_in_elsewhere(session.user, &room.channel);
             let Some((epoch, offset)) = room.position.filter(|_| !is_read_elsewhere) else { continue };
             let since = match ending {
                 // Nobody knows when the connection broke; it was heard of before this time.

@@ -83,6 +83,14 @@ impl Lanes {
         self.text.clear();
     }
 
+    /// Whether only this core may take up sessions by the cursors that it writes.
+    pub(super) fn bind(&mut self, is_bound: bool) {
+        if self.vector.is_bound != is_bound {
+            self.vector.is_bound = is_bound;
+            self.text.clear();
+        }
+    }
+
     /// What is known of a user besides.
     pub(super) fn own_past(&self, user: Place) -> OwnPast {
         self.owners.get(&user).copied().unwrap_or_default()

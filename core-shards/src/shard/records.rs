@@ -3,6 +3,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
+use protocol::chat::event;
 use protocol::codes::CloseReason;
 use protocol::relay::session::{KeptChannel, SessionRecord};
 
@@ -29,7 +30,24 @@ pub(super) struct Records {
     repeated: VecDeque<(u64, SessionId)>,
     /// When the next step is, in monotonic milliseconds; `None` if nothing waits for it.
     step_ms: Option<u64>,
+    /// Whether the store may not have what was written.
+    doubt: Doubt,
 }
+
+/// Whether the store has every record as it was written last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Doubt {
+    /// Nothing else is known.
+    #[default]
+    None,
+    /// Some were refused.
+    Refused,
+    /// They were written again, and the store was asked for something behind them.
+    Asked,
+}
+
+/// The ticket of the question behind all records: what it asks for there is not.
+const BEHIND_RECORDS: u64 = 0;
 
 impl Records {
     /// When something is due, in monotonic milliseconds.
@@ -106,10 +124,46 @@ impl Shard {
         self.records.touched = kept.collect();
     }
 
-    /// A record was not written.
-    pub(super) fn record_refused(&mut self, ticket: u64, now: Now) {
+    /// A record was not written: until it is, nobody else can take its session up, nor any other whose record may be out of
+    /// date. Whoever got nothing since is told so.
+    pub(super) fn record_refused(&mut self, ticket: u64, now: Now, out: &mut Outputs) {
         let id = SessionId { slot: (ticket >> 32) as u32, generation: ticket as u32 };
+        self.records.doubt = Doubt::Refused;
+        self.lanes.bind(true);
         self.keep_record_later(id, now);
+        self.records.step_ms.get_or_insert(now.monotonic_ms().saturating_add(RECORDS_STEP_MS));
+        if self.sessions.get(id).is_some_and(|session| session.has_cursor) {
+            let cursor = self.lanes.cursor();
+            out.send(id, |frame| event::push_cursor(frame, cursor));
+        }
+    }
+
+    /// Asks the store for something behind the records that were written again.
+    fn ask_behind_records(&mut self) {
+        if self.records.doubt == Doubt::Refused && self.records.later.is_empty() {
+            self.records.doubt = Doubt::Asked;
+            let pid = self.own_pid(MessageId::ZERO).into();
+            self.store_requests.push(StoreRequest::TakeSession { pid, ticket: BEHIND_RECORDS });
+        }
+    }
+
+    /// The answer to that. Returns whether it was one.
+    pub(super) fn end_doubt(&mut self, ticket: u64, is_refused: bool, now: Now) -> bool {
+        if ticket != BEHIND_RECORDS {
+            return false;
+        }
+        match (self.records.doubt, is_refused) {
+            (Doubt::Asked, false) => {
+                self.records.doubt = Doubt::None;
+                self.lanes.bind(false);
+            }
+            (Doubt::Asked, true) => {
+                self.records.doubt = Doubt::Refused;
+                self.records.step_ms.get_or_insert(now.monotonic_ms().saturating_add(RECORDS_STEP_MS));
+            }
+            (Doubt::None | Doubt::Refused, _) => {}
+        }
+        true
     }
 
     /// Writes records that are due, a bounded number of them.
@@ -124,16 +178,25 @@ impl Shard {
             let mut due: Vec<SessionId> = self.records.later.drain().collect();
             due.sort_unstable_by_key(|id| (id.slot, id.generation));
             self.records.touched.extend(due);
+            self.write_touched();
+            if self.records.touched.is_empty() {
+                self.ask_behind_records();
+            }
+        } else {
+            self.write_touched();
         }
+        if !self.records.touched.is_empty() {
+            self.records.step_ms.get_or_insert(now_ms.saturating_add(RECORDS_STEP_MS));
+        }
+    }
+
+    fn write_touched(&mut self) {
         for _ in 0..RECORDS_PER_TURN_MAX {
             let Some(id) = self.records.touched.pop_front() else { return };
             let Some(session) = self.sessions.get(id).filter(|session| session.has_cursor) else { continue };
             let ticket = u64::from(id.slot) << 32 | u64::from(id.generation);
             let (pid, record) = (self.pid_of(session).into(), self.record_of(session));
             self.store_requests.push(StoreRequest::KeepSession { pid, record, ticket });
-        }
-        if !self.records.touched.is_empty() {
-            self.records.step_ms.get_or_insert(now_ms.saturating_add(RECORDS_STEP_MS));
         }
     }
 

@@ -200,7 +200,7 @@ impl Shard {
         // What its node sent it out of turn is in that node's journal alone, and what it was handed in an outage has no
         // place that others know.
         let is_whole = record.apart_end == 0 || (start.writer == holder && start.mark >= record.apart_end);
-        if !is_whole || start.is_provisional() || record.fold != start.fold.bits() {
+        if !is_whole || start.is_bound || start.is_provisional() || record.fold != start.fold.bits() {
             return None;
         }
         self.read_places(cursor)

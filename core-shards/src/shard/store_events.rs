@@ -24,6 +24,7 @@ impl Shard {
             | StoreEvent::Opened(_)
             | StoreEvent::CaughtUp(_) => self.hear_feed(event, now, out),
             StoreEvent::Signal(topic, signal) => self.hear_signal(&topic, &signal, now, out),
+            StoreEvent::Taken { ticket, .. } if self.end_doubt(ticket, false, now) => {}
             StoreEvent::Taken { ticket, record } => self.restore(ticket, record.as_deref(), now, out),
             StoreEvent::Absences { ticket, channels } => self.hear_absences(ticket, Some(channels), now, out),
             StoreEvent::Leases { was_held, was_any, alive } => {
@@ -33,7 +34,8 @@ impl Shard {
                 Unanswered::Append(..) | Unanswered::Open(_) | Unanswered::CatchUp(..) => {
                     self.hear_refusal(*refused, now, out);
                 }
-                Unanswered::KeepSession(ticket) => self.record_refused(ticket, now),
+                Unanswered::KeepSession(ticket) => self.record_refused(ticket, now, out),
+                Unanswered::TakeSession(ticket) if self.end_doubt(ticket, true, now) => {}
                 Unanswered::TakeSession(ticket) => self.restore(ticket, None, now, out),
                 Unanswered::NoteAbsences(user) => self.absences_refused(&user),
                 Unanswered::AskAbsences(ticket) => self.hear_absences(ticket, None, now, out),

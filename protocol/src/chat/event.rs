@@ -15,7 +15,7 @@ mod typing;
 
 pub use connection::{
     Introduction, PROTOCOL_VERSION, push_auth_error, push_authenticated, push_authenticated_ack,
-    push_connect, push_connect_error, push_connected, push_invalid_namespace, push_notification,
+    push_connect, push_connect_error, push_connected, push_cursor, push_invalid_namespace, push_notification,
     push_ping_ack, push_pong,
 };
 pub use failure::{Failure, push_error, push_failure_ack, push_message_failed};

@@ -26,6 +26,7 @@ impl Shard {
         if places.writer != own.writer {
             (places.writer, places.mark) = (own.writer, 0);
         }
+        places.is_bound = own.is_bound;
         Some(places)
     }
 

@@ -290,3 +290,78 @@ fn nothing_is_lost_or_repeated_wherever_a_client_comes_back() {
     }
     assert!(moved_count * 10 > tried_count * 9, "{moved_count} of {tried_count}");
 }
+
+/// The same while lines to the store break: nothing twice, and nothing missing unless the client was told so.
+#[test]
+fn nothing_is_repeated_or_silently_lost_when_lines_break_and_clients_move() {
+    let (mut moved_count, mut tried_count) = (0, 0);
+    for seed in 0..300 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut nodes = Nodes::away(3, &Limits { offline_life_ms: 0, ..trial::quiet() });
+        nodes.connect_all();
+        let channels = ["a", "b", "c"];
+        let talkers: Vec<SessionId> = (0..3).map(|node| nodes.enter(node, 0, "8")).collect();
+        for (node, channel) in (0..3).flat_map(|node| channels.map(|channel| (node, channel))) {
+            nodes.join(node, talkers[node], channel);
+        }
+        let mut client = Client::new(&mut nodes, 0, 10, "7");
+        let (mut is_in, mut expected): ([bool; 3], Vec<String>) = Default::default();
+        let mut log = String::new();
+        for number in 0..60 {
+            let which = random.usize(..3);
+            let (channel, node) = (channels[which], random.usize(..3));
+            match random.u8(..12) {
+                0 | 1 => {
+                    log.push_str(&format!("{number}: join {channel}\n"));
+                    client.join(&mut nodes, channel);
+                    is_in[which] = true;
+                }
+                2 => {
+                    log.push_str(&format!("{number}: cut {node}\n"));
+                    nodes.cut(node, random.usize(..3));
+                }
+                3 | 4 => {
+                    log.push_str(&format!("{number}: connect {node}\n"));
+                    nodes.store.connect(node);
+                    nodes.settle();
+                }
+                5 | 6 => {
+                    client.read(&mut nodes, random.usize(..8));
+                    client.lose(&mut nodes);
+                    let moves = node != client.node;
+                    tried_count += u32::from(moves);
+                    let is_resumed = client.resume(&mut nodes, node);
+                    log.push_str(&format!("{number}: resume on {node}: {is_resumed}\n"));
+                    if is_resumed {
+                        moved_count += u32::from(moves);
+                    } else {
+                        (client.got, expected, is_in) = Default::default();
+                    }
+                }
+                7 => nodes.pass(random.u64(..3_000)),
+                8 => client.read(&mut nodes, usize::MAX),
+                _ => {
+                    let content = format!("{channel}{number}");
+                    log.push_str(&format!("{number}: say {content} on {node}\n"));
+                    nodes.say(node, talkers[node], channel, &content);
+                    if is_in[which] {
+                        expected.push(content);
+                    }
+                }
+            }
+        }
+        nodes.connect_all();
+        (0..3).for_each(|_| nodes.pass(1_100));
+        client.read(&mut nodes, usize::MAX);
+        let mut once = client.got.clone();
+        once.retain(|content| !content.starts_with('!'));
+        let count = once.len();
+        once.sort_unstable();
+        once.dedup();
+        assert_eq!(once.len(), count, "seed {seed}: {:?}\n{log}", client.got);
+        let is_told = client.got.iter().any(|content| content.starts_with('!'));
+        let lost: Vec<&String> = expected.iter().filter(|content| !once.contains(content)).collect();
+        assert!(is_told || lost.is_empty(), "seed {seed}: {lost:?} of {:?}\n{log}", client.got);
+    }
+    assert!(moved_count * 4 > tried_count, "{moved_count} of {tried_count}");
+}

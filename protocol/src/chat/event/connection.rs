@@ -65,6 +65,11 @@ pub fn push_connected(out: &mut Frame, socket_id: &str, now_unix_ms: u64, cursor
     });
 }
 
+/// `cursor`: nothing but where the session stands, for a client that would come back with something older.
+pub fn push_cursor(out: &mut Frame, cursor: &str) {
+    push_event(out, "cursor", |out| json::push_str(out, cursor));
+}
+
 /// `authenticated`: who the node takes the session for.
 pub fn push_authenticated(out: &mut Frame, who: &Introduction<'_>) {
     push_event(out, "authenticated", |out| push_introduction(out, who));
