@@ -3,7 +3,7 @@
 #
 #     deploy/three-nodes.sh start | status | rolling-restart | kill N | start-node N | stop
 #
-# Needs redis-server and nginx; builds the binary unless REALTIME_BIN names one. Every REALTIME_… variable is passed on.
+# Needs redis-server and nginx; builds the binary unless NODE_BIN names one. Every REALTIME_… variable is passed on.
 
 set -euo pipefail
 
@@ -48,7 +48,7 @@ start() {
 
 # Where the binary is; builds it if nobody says.
 binary() {
-  if [[ -n ${REALTIME_BIN:-} ]]; then realpath "$REALTIME_BIN" && return; fi
+  if [[ -n ${NODE_BIN:-} ]]; then realpath "$NODE_BIN" && return; fi
   cargo build --locked --release --manifest-path "$root/Cargo.toml" --bin realtime >&2
   echo "${CARGO_TARGET_DIR:-$root/target}/release/realtime"
 }

@@ -319,6 +319,11 @@ impl Application for ChatNode {
         std::mem::take(&mut self.forwarded)
     }
 
+    fn handle_shutdown(&mut self, now: Now, out: &mut Outputs) {
+        self.shard.handle_farewell();
+        self.ask(now, out);
+    }
+
     fn owes(&self) -> bool {
         self.parts.store.as_ref().is_some_and(|store| self.shard.owes() || store.owes())
     }

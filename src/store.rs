@@ -25,7 +25,7 @@ use std::sync::Arc;
 use core_shards::cursor::RunId;
 use core_shards::store::{Refused, StoreTrouble, Unanswered};
 use core_shards::{ChannelName, CoreId, Epoch, Partition, Placement, StoreEvent, StoreRequest, UserId};
-use protocol::redis::Slot;
+use protocol::redis::{Reply, Slot};
 
 use crate::redis::{Client, GroupId, GroupSpec, Sink, StoreMetrics};
 use crate::rt::{Gate, LocalNotify, Starter};
@@ -98,6 +98,9 @@ enum Question {
     /// How many partitions other nodes have.
     Partitions,
 }
+
+/// How much of an error is logged.
+const ERROR_CHARS_MAX: usize = 160;
 
 /// The tag of commands whose answer nobody wants.
 const UNASKED: u64 = 0;
@@ -251,10 +254,16 @@ impl Store {
         self.client.evalsha(slot, tag, script, keys, arguments);
     }
 
-    /// Something that was written by something else: said once, since it would be said for ever.
-    fn puzzle(&self, what: &str, answer: &dyn std::fmt::Debug) {
+    /// Something that was written by something else, or refused for a reason that is no trouble of the server: said
+    /// once, since it would be said for ever.
+    fn puzzle(&self, what: &str, answer: &Reply<'_>) {
         if !self.is_puzzled.replace(true) {
-            tracing::error!(?answer, "Redis answered what cannot be read: {what}");
+            // Anything but an error may hold what people said.
+            let said: String = match answer {
+                Reply::Error(text) => String::from_utf8_lossy(text).chars().take(ERROR_CHARS_MAX).collect(),
+                _ => "something of another form".to_owned(),
+            };
+            tracing::error!(said, "what Redis says about {what} cannot be used");
         }
     }
 }

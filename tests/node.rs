@@ -32,7 +32,6 @@ mod moving;
 #[path = "node/polling.rs"]
 mod polling;
 #[path = "cluster/redis.rs"]
-#[allow(dead_code, unused_imports, reason = "other suites use the rest of it")]
 mod redis;
 #[path = "node/server.rs"]
 mod server;

@@ -9,7 +9,6 @@ mod ear;
 mod proxy;
 #[path = "redis_client/puppet.rs"]
 mod puppet;
-#[allow(unused_imports, reason = "clusters are another suite's")]
 #[path = "cluster/redis.rs"]
 mod redis;
 
@@ -310,7 +309,19 @@ fn troubles_of_the_server_are_answers_and_end_by_themselves() {
 #[test]
 fn what_the_user_may_not_do_is_a_state() {
     let redis = start();
-    redis.call(&["ACL", "SETUSER", "node", "on", ">pw", "+@all", "~*"]);
+    redis.call(&[
+        "ACL",
+        "SETUSER",
+        "node",
+        "on",
+        ">pw",
+        "~*",
+        "+@connection",
+        "+@scripting",
+        "+@pubsub",
+        "+@read",
+        "+@write",
+    ]);
     let settings = RedisSettings {
         username: Some("node".to_owned()),
         password: Some("pw".to_owned()),

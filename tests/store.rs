@@ -272,8 +272,31 @@ fn signals_reach_whom_they_are_for() {
 }
 
 #[test]
+fn the_user_of_the_operators_page_may_do_all_that_a_store_does() {
+    let page = include_str!("../docs/OPERATIONS.md");
+    let rights = page.split_once("An ACL user needs `").unwrap().1.split_once('`').unwrap().0;
+    let names = ["~test*", "~{test*", "&test*", "&{test*"];
+    let redis = Redis::start(Options::default());
+    let rule = ["ACL", "SETUSER", "chat", "on", ">hush"].into_iter().chain(names).chain(rights.split(' '));
+    assert_eq!(redis.call(&rule.collect::<Vec<_>>()).text(), "OK");
+    let [mut one, mut other] =
+        [1, 2].map(|number| Desk::start_as(&[redis.port()], number, Some(("chat", "hush"))));
+    one.open("general");
+    one.append_once("general", 1, "hello", "key");
+    assert_eq!(payloads(&other.open("general").tail), ["hello"]);
+    catch_up(&mut other, 0, vec![]);
+    one.ask(StoreRequest::NoteAbsences { user: "ada".into(), channels: vec![("a".into(), b"1".to_vec())] });
+    take_turns_with_a_session(one, other);
+    assert_eq!(redis.call(&["ACL", "LOG"]).parts(), []);
+}
+
+#[test]
 fn a_session_is_taken_once() {
-    let (_redis, mut one, mut other) = two_nodes();
+    let (_redis, one, other) = two_nodes();
+    take_turns_with_a_session(one, other);
+}
+
+fn take_turns_with_a_session(mut one: Desk, mut other: Desk) {
     let pid = format!("{}00secret", one.run().as_str());
     let take = |desk: &mut Desk| {
         desk.ask(StoreRequest::TakeSession { pid: pid.as_str().into(), ticket: 3 });

@@ -291,8 +291,10 @@ impl<A: Application> State<A> {
             Found::Here(id) => {
                 let link = self.links.get_mut(id);
                 if let Some(Transport::Polling(polling)) = link.map(|link| &mut link.transport)
-                    && polling.waiter.take().is_some()
+                    && let Some(waiter) = polling.waiter.take()
                 {
+                    // Whoever serves the poll stops waiting.
+                    waiter.answer(payload_response(NOOP_PACKET.to_vec()));
                     self.out.close(id, CloseReason::TransportLost);
                 }
             }

@@ -19,6 +19,13 @@ pub(super) struct Hello {
     pub(super) version: (u16, u16),
 }
 
+impl Hello {
+    /// The version as its makers write it.
+    pub(super) fn shown(self) -> String {
+        format!("{}.{}", self.version.0, self.version.1)
+    }
+}
+
 /// Says hello, chooses the database and loads the scripts.
 ///
 /// # Errors

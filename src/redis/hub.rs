@@ -250,7 +250,7 @@ impl Hub {
         self.metrics.links_up.add(1);
         self.metrics.end_trouble();
         self.told.set(None);
-        tracing::info!(host = %link.host(), version = ?hello.version, "redis is there");
+        tracing::info!(host = %link.host(), version = %hello.shown(), "redis is there");
         if hello.is_cluster {
             self.is_sharded.set(hello.version.0 >= 7);
             return self.handle_node_up();
@@ -479,6 +479,7 @@ async fn run_pulse(hub: Rc<Hub>) {
             let under_way = link.under_way();
             (commands, bytes) = (commands + under_way.0, bytes + under_way.1);
         }
+        let (commands, bytes) = hub.parcels().unwrap_or((commands, bytes));
         hub.metrics.in_flight.set(commands as u64);
         hub.metrics.in_flight_bytes.set(bytes as u64);
         hub.try_next_host();

@@ -97,6 +97,10 @@ impl Trouble {
         if error.starts_with(b"ERR max number of clients") {
             return Some(Self::TooManyClients);
         }
+        // What a script may not do has no code in Redis 7.0.
+        if error.starts_with(b"ERR The user executing the script can't") {
+            return Some(Self::NotPermitted);
+        }
         if !error.starts_with(b"ERR Error running script")
             && !error.starts_with(b"ERR Error compiling script")
         {
@@ -174,6 +178,10 @@ mod tests {
             Some(Trouble::OutOfMemory),
         );
         check("ERR Error running script (call to f_1): @user_script:1: -ERR no", None);
+        check(
+            "ERR The user executing the script can't run this command or subcommand script: 1, on @user_script:7.",
+            Some(Trouble::NotPermitted),
+        );
         check("ERR unknown command", None);
         check("MOVED 1 a:1", None);
         check("", None);

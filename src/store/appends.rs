@@ -114,6 +114,7 @@ impl Store {
         call.key(&self.keys.users_stream(partition));
         call.key(&self.keys.progress(partition, &self.run));
         self.keys.receipts(partition).iter().for_each(|table| call.key(table));
+        call.key(&self.keys.never(partition));
         call.argument(fresh.as_str().as_bytes());
         for number in [
             self.settings.kept_max() as u64,

@@ -6,6 +6,7 @@
 //! {rt0.2}:g               counter of partition 0                        rt  the prefix, 2  what brings the tag into
 //! {rt0.2}:us              stream of what is said to users                                  the partition's slots
 //! {rt0.2}:o:<run>         the run's last publication that was carried out
+//! {rt0.2}:x               nothing: the key is named and never written
 //! {rt0.2}:c:general       a channel's state
 //! {rt0.2}:s:general       its stream
 //! {rt0.2}:d0, {rt0.2}:d1  by key of idempotency, what the publication was answered
@@ -108,6 +109,11 @@ impl Keys {
     /// What publications were answered, by their keys of idempotency: two tables that take turns.
     pub(super) fn receipts(&self, partition: Partition) -> [Key; 2] {
         [self.name(partition, &["d0"]), self.name(partition, &["d1"])]
+    }
+
+    /// A key that never exists.
+    pub(super) fn never(&self, partition: Partition) -> Key {
+        self.name(partition, &["x"])
     }
 
     /// The absences of a user.

@@ -1,7 +1,7 @@
 //! One chat client on a thread of its own: joins its channels, says what it is told to say at its pace, answers pings,
 //! comes back when it is cut off as stock clients do, and writes everything into its diary.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Result;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -108,6 +108,8 @@ struct Life {
     session: Option<(String, String)>,
     /// Epoch and offset by channel.
     positions: BTreeMap<String, (String, u64)>,
+    /// Channels that the session is in.
+    joined: BTreeSet<String>,
     /// Marks by acknowledgement id.
     asked: BTreeMap<u64, String>,
     ack_count: u64,
@@ -126,7 +128,7 @@ impl Life {
             (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
         });
         let now = Instant::now();
-        let (session, positions, asked) = (None, BTreeMap::new(), BTreeMap::new());
+        let (session, positions, joined, asked) = (None, BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
         let (ack_count, said_count) = (0, 0);
         let (next_at, retry_at, heard_at, silence_max) = (now, now, now, ANSWER);
         Self {
@@ -135,6 +137,7 @@ impl Life {
             orders,
             session,
             positions,
+            joined,
             asked,
             ack_count,
             said_count,
@@ -173,8 +176,10 @@ impl Life {
             self.diary().returns.push(Return { lost_at, took: lost_at.elapsed(), recovered });
         }
         if !recovered {
-            self.join_all(&mut wire)?;
+            self.joined.clear();
         }
+        // A session that is taken up may have lost its connection before a join was answered.
+        self.join_all(&mut wire)?;
         self.orders.is_connected.store(true, Ordering::Relaxed);
         self.say_again(&mut wire)?;
         while !self.is_over() {
@@ -234,10 +239,13 @@ impl Life {
         Ok(recovered)
     }
 
-    /// Joins every channel, with its position where it has one.
+    /// Joins every channel that it is not in, with its position where it has one.
     fn join_all(&mut self, wire: &mut Wire) -> Result<()> {
         self.asked.clear();
         for channel in self.part.channels.clone() {
+            if self.joined.contains(&channel) {
+                continue;
+            }
             let mut join = json!({"channelId": channel});
             if let Some((epoch, offset)) = self.positions.get(&channel) {
                 join["since"] = json!({"epoch": epoch, "offset": offset});
@@ -265,6 +273,7 @@ impl Life {
             self.note_message(message, Way::Since);
         }
         self.positions.insert(channel.to_owned(), (epoch, offset));
+        self.joined.insert(channel.to_owned());
         Ok(())
     }
 

@@ -37,7 +37,7 @@ impl Deployed {
             .args(command)
             .env("THREE_NODES_STATE", &self.state)
             .env("THREE_NODES_PORT", PORT.to_string())
-            .env("REALTIME_BIN", super::node::binary())
+            .env("NODE_BIN", super::node::binary())
             .env("REALTIME_AUTH_REQUIRED", "false")
             .env("REALTIME_RATE_LIMIT_ENABLED", "false")
             .env("REALTIME_CORES", "2")

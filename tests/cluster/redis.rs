@@ -22,7 +22,6 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use certificates::Certificates;
-#[allow(unused_imports, reason = "each suite uses its part")]
 pub(crate) use masters::RedisCluster;
 pub(crate) use reply::{Connection, Reply};
 

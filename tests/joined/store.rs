@@ -196,11 +196,6 @@ impl Store {
         self.lines[line].is_busy(self.is_running)
     }
 
-    /// Whether a line is up.
-    pub(crate) fn is_up(&self, line: LineId) -> bool {
-        self.lines[line].is_up
-    }
-
     /// A line is made; nothing happens where it is up or the store is not running.
     pub(crate) fn connect(&mut self, line: LineId) {
         if self.is_running {

@@ -244,7 +244,7 @@ impl World {
                 self.store.kill();
                 self.coverage.kills += 1;
             }
-            8 if !self.store.is_running && !(self.weather.forgets && self.random.bool()) => {
+            8 if !(self.store.is_running || self.weather.forgets && self.random.bool()) => {
                 self.trace(|| "the store is back".into());
                 self.store.restart();
             }
@@ -299,7 +299,7 @@ impl World {
 
     /// One thing happens that is under way: the store does something, somebody hears of it, a letter is opened.
     fn move_something(&mut self) -> Result<bool, String> {
-        let mut ways: Vec<(usize, usize, Option<(usize, usize)>)> = Vec::new();
+        let mut ways = Vec::new();
         for (node, core) in self.alive_cores() {
             if self.store.is_busy(self.nodes[node].line(core)) {
                 ways.push((node, core, None));

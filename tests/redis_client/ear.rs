@@ -75,7 +75,12 @@ pub(crate) fn with_ear<F: Future<Output = ()>>(settings: RedisSettings, work: im
             std::panic::resume_unwind(panic);
         }
     }
-    let driver = rt::choose_driver(rt::DriverPreference::Auto, 1).unwrap().driver;
+    let preference = match std::env::var("REALTIME_IO_DRIVER").as_deref() {
+        Ok("uring") => rt::DriverPreference::Uring,
+        Ok("epoll") => rt::DriverPreference::Epoll,
+        _ => rt::DriverPreference::Auto,
+    };
+    let driver = rt::choose_driver(preference, 1).unwrap().driver;
     rt::run(driver, || async move {
         let groups = vec![GroupSpec { slot: SLOT, canary_topic: Box::from(&b"canary"[..]) }];
         let metrics = Arc::new(StoreMetrics::default());

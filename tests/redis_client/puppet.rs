@@ -1,6 +1,6 @@
 //! A server that does what no server at hand does: it is old, pushes late, or not at all.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -44,7 +44,7 @@ fn serve(stream: &TcpStream, manner: Manner, is_first: bool) {
 }
 
 fn read_command(reader: &mut impl BufRead) -> Option<Vec<String>> {
-    let mut number = |reader: &mut dyn BufRead| {
+    let number = |reader: &mut dyn BufRead| {
         let mut line = String::new();
         reader.read_line(&mut line).ok()?;
         line.trim().get(1..)?.parse::<usize>().ok()

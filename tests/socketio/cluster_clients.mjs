@@ -16,6 +16,7 @@ class Chatter {
   #socket;
   #isSilent = false;
   #positions = new Map(); // channel -> {epoch, offset}
+  #joined = new Set(); // by this session
   #lostAt;
   pages = {};
   said = {};
@@ -40,18 +41,23 @@ class Chatter {
   async #enter() {
     const { recovered } = this.#socket;
     if (this.#lostAt) this.returns.push({ lostAt: this.#lostAt, tookMs: Date.now() - this.#lostAt, recovered });
-    if (recovered) return;
-    for (const room of this.rooms) {
-      const since = this.#positions.get(room);
-      const { success, data, error } = await this.#socket.emitWithAck('channel:join', { channelId: room, ...(since && { since }) });
-      if (!success) {
-        this.complaints.push(`join refused: ${JSON.stringify(error)}`);
-        continue;
-      }
+    if (!recovered) this.#joined.clear();
+    // A session that is taken up may have lost its connection before a join was answered.
+    const missing = this.rooms.filter((room) => !this.#joined.has(room));
+    await Promise.all(missing.map((room) => new Promise((resolve) => this.#join(room, resolve))));
+  }
+
+  #join(room, resolve) {
+    const since = this.#positions.get(room);
+    // With a callback: what a promise resolves to is looked at only after the events that came behind the answer.
+    this.#socket.emit('channel:join', { channelId: room, ...(since && { since }) }, ({ success, data, error }) => {
+      resolve();
+      this.#joined.add(room);
+      if (!success) return this.complaints.push(`join refused: ${JSON.stringify(error)}`);
       this.#write(room, { kind: 'joined', epoch: data.epoch, offset: data.offset, recovered: data.recovered ?? null });
       for (const message of data.messages ?? []) this.#note(message, 'since');
       this.#positions.set(room, { epoch: data.epoch, offset: data.offset });
-    }
+    });
   }
 
   async talk() {

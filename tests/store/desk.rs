@@ -66,11 +66,16 @@ pub(crate) fn append(desk: &Desk, channel: &str, number: u32, payload: &str) -> 
 impl Desk {
     /// Starts a store and waits until it hears all partitions.
     pub(crate) fn start(ports: &[u16], number: u64) -> Self {
+        Self::start_as(ports, number, None)
+    }
+
+    /// The same as a user with a password.
+    pub(crate) fn start_as(ports: &[u16], number: u64, who: Option<(&'static str, &'static str)>) -> Self {
         let (requests, wanted) = channel();
         let (heard, events) = channel();
         let ports = ports.to_vec();
         let thread = std::thread::spawn(move || {
-            rt::run(Driver::Epoll, || serve(ports, run(number), wanted, heard)).unwrap();
+            rt::run(Driver::Epoll, || serve(ports, who, run(number), wanted, heard)).unwrap();
         });
         let mut desk = Self {
             run: run(number),
@@ -186,7 +191,7 @@ impl Desk {
     }
 
     pub(crate) fn keep_session(&mut self, pid: &str, record: &[u8]) {
-        self.ask(StoreRequest::KeepSession { pid: pid.into(), record: record.to_vec() });
+        self.ask(StoreRequest::KeepSession { pid: pid.into(), record: record.to_vec(), ticket: 1 });
         // Other partitions' connections are the same one, so an answer means that all before it was done.
         self.ask(StoreRequest::Renew { generation: 0, is_last: false });
         self.expect("the leases", |event| matches!(event, StoreEvent::Leases { .. }).then_some(()));
@@ -223,14 +228,20 @@ fn placement() -> Placement {
     Placement::new(1, (1, 2)).joined(PARTITIONS)
 }
 
-async fn serve(ports: Vec<u16>, run: RunId, wanted: Receiver<StoreRequest>, heard: Sender<StoreEvent>) {
+async fn serve(
+    ports: Vec<u16>,
+    who: Option<(&str, &str)>,
+    run: RunId,
+    wanted: Receiver<StoreRequest>,
+    heard: Sender<StoreEvent>,
+) {
     let settings = StoreSettings {
         redis: RedisSettings {
             hosts: ports.into_iter().map(|port| Host { name: "127.0.0.1".to_owned(), port }).collect(),
             is_tls: false,
             ca_file: None,
-            username: None,
-            password: None,
+            username: who.map(|(user, _)| user.to_owned()),
+            password: who.map(|(_, password)| password.to_owned()),
             database: 0,
             client_name: "test".to_owned(),
         },

@@ -1,6 +1,7 @@
 //! For unit tests: nodes of one core each that share a store, which is a model with faults at will.
 
 #[path = "../../../tests/joined/store.rs"]
+#[expect(dead_code, reason = "whole nodes are tried with more of it")]
 mod store;
 
 use protocol::chat::event::Kind;

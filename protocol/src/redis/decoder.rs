@@ -407,6 +407,16 @@ mod tests {
     }
 
     #[test]
+    fn a_reply_is_shown_without_what_it_tells_of_users() {
+        let mut decoder = Decoder::new(DecoderLimits::default());
+        let bytes = b"*4\r\n+secret\r\n:7\r\n-ERR no\r\n%1\r\n+a\r\n_\r\n";
+        decoder.room()[..bytes.len()].copy_from_slice(bytes);
+        decoder.filled(bytes.len());
+        let Some(Received::Reply(reply)) = decoder.take().unwrap() else { panic!("it is whole") };
+        assert_eq!(format!("{reply:?}"), "[6 bytes, 7, error \"ERR no\", map [1 bytes, nothing]]");
+    }
+
+    #[test]
     fn messages_are_told_from_other_pushes() {
         let check = |bytes: &str, expected: &[&str]| {
             assert_eq!(

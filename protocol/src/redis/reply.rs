@@ -1,5 +1,12 @@
 //! What a server answered, as a view of the bytes that it sent.
 
+use std::fmt;
+
+/// How much of an error is shown.
+const ERROR_BYTES_SHOWN: usize = 200;
+/// How many elements of a list are shown.
+const REPLIES_SHOWN: usize = 16;
+
 /// One element of a reply: an aggregate is followed by its elements.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Node {
@@ -33,8 +40,9 @@ impl NodeKind {
     }
 }
 
-/// A reply, in the few shapes that make a difference to us.
-#[derive(Clone, Copy, Debug)]
+/// A reply, in the few shapes that make a difference to us. Shown for operators without what it tells of users: of texts only
+/// the length, of errors the beginning.
+#[derive(Clone, Copy)]
 pub enum Reply<'a> {
     /// A string of whatever kind, or a number that is no integer.
     Text(&'a [u8]),
@@ -98,8 +106,30 @@ impl<'a> Reply<'a> {
     }
 }
 
+impl fmt::Debug for Reply<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => write!(formatter, "{} bytes", text.len()),
+            Self::Error(error) => {
+                let shown = error.get(..ERROR_BYTES_SHOWN).unwrap_or(error);
+                write!(formatter, "error {:?}", String::from_utf8_lossy(shown))
+            }
+            Self::Integer(number) => write!(formatter, "{number}"),
+            Self::Null => formatter.write_str("nothing"),
+            Self::List(list) => list.fmt(formatter),
+            Self::Map(list) => write!(formatter, "map {list:?}"),
+        }
+    }
+}
+
+impl fmt::Debug for List<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_list().entries(self.iter().take(REPLIES_SHOWN)).finish()
+    }
+}
+
 /// Several replies.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct List<'a> {
     bytes: &'a [u8],
     nodes: &'a [Node],

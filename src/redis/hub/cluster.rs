@@ -125,6 +125,11 @@ impl Hub {
         }
     }
 
+    /// Commands that were given and not answered, and their bytes; `None` where there is no cluster.
+    pub(super) fn parcels(&self) -> Option<(usize, usize)> {
+        self.in_cluster(|cluster| (cluster.parcel_count, cluster.parcel_bytes))
+    }
+
     /// Sends a command that is out on its way.
     fn dispatch(&self, slot: Slot, way: Way, traveller: Traveller<Parcel>) {
         let standing = match &way {
@@ -306,6 +311,10 @@ impl Hub {
     /// Tells the topology what a node answered.
     pub(super) fn handle_topology(&self, link: &Rc<Link>, reply: Reply<'_>) {
         let now = Instant::now();
+        if let Reply::Error(error) = reply {
+            let sentence = String::from_utf8_lossy(&error[..error.len().min(200)]).into_owned();
+            self.report(link, &Failure::new(Trouble::of(error).unwrap_or(Trouble::Foreign), sentence));
+        }
         let chance = u32::try_from(link::random() >> 32).unwrap_or(u32::MAX);
         self.in_cluster(|cluster| cluster.topology.handle_answer(reply, link.host(), chance, now));
         self.regroup();

@@ -108,34 +108,29 @@ fn channels(page: &mut Page, surroundings: &Surroundings) {
     );
     let gauge = ("realtime_redis_appends_waiting", "Publications that Redis has not confirmed.");
     page.gauge(gauge.0, gauge.1, sum(|shard| &shard.appends_waiting));
-    let counters: [(&str, &str, fn(&ShardMetrics) -> &Counter); 5] = [
-        (
-            "realtime_redis_appends_refused_total",
-            "Publications refused because Redis was away for too long, or refused them.",
-            |shard| &shard.appends_refused,
-        ),
-        (
-            "realtime_redis_provisional_total",
-            "Publications handed out here before Redis had them.",
-            |shard| &shard.provisional,
-        ),
-        (
-            "realtime_redis_catch_ups_total",
-            "Times that a partition was asked for what its feed had not brought.",
-            |shard| &shard.catch_ups,
-        ),
-        (
-            "realtime_redis_gaps_total",
-            "Gaps that could not be filled and were announced to the members of a channel.",
-            |shard| &shard.gaps,
-        ),
-        (
-            "realtime_redis_tails_lost_total",
-            "Times that Redis had lost the end of a partition without knowing it.",
-            |shard| &shard.tails_lost,
-        ),
-    ];
-    for (name, help, field) in counters {
-        page.counter(name, help, sum(field));
-    }
+    page.counter(
+        "realtime_redis_appends_refused_total",
+        "Publications refused because Redis was away for too long, or refused them.",
+        sum(|shard| &shard.appends_refused),
+    );
+    page.counter(
+        "realtime_redis_provisional_total",
+        "Publications handed out here before Redis had them.",
+        sum(|shard| &shard.provisional),
+    );
+    page.counter(
+        "realtime_redis_catch_ups_total",
+        "Times that a partition was asked for what its feed had not brought.",
+        sum(|shard| &shard.catch_ups),
+    );
+    page.counter(
+        "realtime_redis_gaps_total",
+        "Gaps that could not be filled and were announced to the members of a channel.",
+        sum(|shard| &shard.gaps),
+    );
+    page.counter(
+        "realtime_redis_tails_lost_total",
+        "Times that Redis had lost the end of a partition without knowing it.",
+        sum(|shard| &shard.tails_lost),
+    );
 }

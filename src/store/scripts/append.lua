@@ -1,7 +1,9 @@
 -- Appends publications of one partition in the order in which they are given, and tells every node.
 --
--- KEYS   the partition's counter, the stream of what is said to users, the progress of the run, two tables of receipts;
---        then for each publication its channel's state and stream
+-- KEYS   the partition's counter, the stream of what is said to users, the progress of the run, two tables of receipts,
+--        a key that never exists; then for each publication its channel's state and stream. While a slot is on its way
+--        to another master, a call is refused if one of its keys is not there: thanks to the one that never is, all calls
+--        are refused then or none, and the order of a run's publications holds
 -- ARGV   letters for an epoch that begins here, entries of a stream, entries of the users' stream, lives of a state, of
 --        a stream and of a receipt in ms, receipts of a table, the command that publishes; then for each publication its
 --        marks, its number in the run, its topic, its body and, where it has a receipt, its key and its id
@@ -66,7 +68,7 @@ local has_begun = progress ~= nil
 progress = progress or 0
 
 local answers = {}
-local key, argument = 6, 9
+local key, argument = 7, 9
 while argument <= #ARGV do
   local marks, turn = tonumber(ARGV[argument]), tonumber(ARGV[argument + 1])
   local topic, body = ARGV[argument + 2], ARGV[argument + 3]
