@@ -9,8 +9,8 @@ mod memory;
 
 #[cfg(test)]
 pub(crate) use memory::{
-    ACCESS_ANSWER_BYTES, DETACHED_BYTES, HOME_BYTES, JOURNAL_ENTRY_BYTES, RELATION_BYTES, REMOTE_BYTES,
-    VENUE_BYTES,
+    ACCESS_ANSWER_BYTES, APPEND_BYTES, DETACHED_BYTES, HOME_BYTES, JOURNAL_ENTRY_BYTES, RELATION_BYTES,
+    REMOTE_BYTES, VENUE_BYTES,
 };
 pub use memory::{BillItem, MemoryBounds};
 
@@ -269,22 +269,15 @@ pub const RECORDS_PER_TURN_MAX: usize = 512;
 /// How long records wait that were refused or change often, in milliseconds.
 pub const RECORDS_STEP_MS: u64 = 1_000;
 
-/// Publications of one core that the store which nodes share has not confirmed. Reached: the next is refused with
-/// `SERVER_BUSY`.
+/// Publications of one core that wait for the store which nodes share, where memory is no question:
+/// [`MemoryBounds::appends_max`].
 pub const APPENDS_WAITING_MAX: usize = 65_536;
 
-/// Bytes of their bodies and attachments. Reached: likewise.
+/// Bytes of their bodies and attachments, likewise: [`MemoryBounds::appends_bytes_max`].
 pub const APPENDS_BYTES_MAX: usize = 32 << 20;
 
 /// Those of one partition that are on their way to the store at once. Reached: the others wait their turn.
 pub const APPENDS_IN_FLIGHT_MAX: usize = 4_096;
-
-/// Publications of one partition that are kept while it is asked what was before them. Reached: they are dropped, and it
-/// is asked once more.
-pub const REPAIR_PUSHES_MAX: usize = 16_384;
-
-/// Bytes that those may have. Reached: likewise.
-pub const REPAIR_BYTES_MAX: usize = 16 << 20;
 
 /// Letters of one core that wait for the past of channels. Reached: the channel goes on without, and its members are told
 /// when it is known.

@@ -29,7 +29,7 @@
 //!   gaps                         what nobody can tell any more, and who hears of it
 //!   restore                      sessions that another node lost
 //!   elsewhere                    who is there on other nodes, and which nodes live
-//!   table                        entries by name and place
+//!   table, deadlines             entries by name and place, and what ends at a time
 //!   gathering, tidings           answers of several cores, changes of presence that were heard of
 //!   holdings, levels             what is kept, for tests and for gauges
 //! ```
@@ -475,8 +475,8 @@ mod tests {
     use super::*;
     use crate::ids::Place;
     use crate::limits::{
-        DETACHED_BYTES, HOME_BYTES, JOURNAL_ENTRY_BYTES, RELATION_BYTES, REMOTE_BYTES, SEEN_LIFE_MS,
-        VENUE_BYTES,
+        APPEND_BYTES, DETACHED_BYTES, HOME_BYTES, JOURNAL_ENTRY_BYTES, RELATION_BYTES, REMOTE_BYTES,
+        SEEN_LIFE_MS, VENUE_BYTES,
     };
 
     #[test]
@@ -534,6 +534,8 @@ mod tests {
         assert!(size_of::<sessions::Membership>() <= RELATION_BYTES);
         assert!(size_of::<users::Absence>() + NAME_BYTES <= RELATION_BYTES);
         assert!(size_of::<queries::Poller>() <= RELATION_BYTES);
+        let waiting = size_of::<feed::Waiting>() + size_of::<crate::mail::Published>();
+        assert!(waiting + 2 * NAME_BYTES <= APPEND_BYTES, "{waiting}");
         assert!(size_of::<Followed>() + NAME_BYTES + size_of::<crate::UserId>() <= RELATION_BYTES);
         assert!(2 * (size_of::<journal::Entry<Arc<Publication>>>() + 8) <= JOURNAL_ENTRY_BYTES);
     }

@@ -4,7 +4,7 @@ use protocol::engine_io::Sid;
 use protocol::engine_io::sid::NodeName;
 use protocol::relay::Message;
 use protocol::relay::forward::{Asker, Forwarding, Step, Target};
-use protocol::relay::signal::Signal;
+use protocol::relay::signal::{Signal, Word};
 
 /// Takes the input for a publication, a signal and a word about a polling request.
 ///
@@ -23,6 +23,13 @@ pub fn target(data: &[u8]) {
     }
     if let Some(signal) = Signal::read(data) {
         assert!(signal.bytes().len() <= data.len());
+        assert_eq!(Signal::read(&signal.bytes()).as_ref(), Some(&signal));
+        if let Word::Changes(changes) = signal.word {
+            let list = changes.list().unwrap_or_default();
+            let mut written = Vec::new();
+            list.iter().for_each(|change| change.write(&mut written));
+            assert!(list.is_empty() || written == changes.bytes);
+        }
     }
 }
 
@@ -30,7 +37,11 @@ pub fn target(data: &[u8]) {
 pub fn seeds() -> Vec<Vec<u8>> {
     let message = b"1m0A1B2C3D\x00\x00\x00\x0701ARYZ6S410000000000000000\
         \x00\x00\x00\x01u\x00\x00\x00\x00\x00\x00\x00\x02{}\x00\x00\x00\x01b";
-    let mut seeds = vec![message.to_vec()];
+    let changes =
+        b"1c0A1B2C3D\x00\x00\x00\x01\x00\x02\x00\x00\x00\x00\x00\x00\x00\x09\x01\x00\x00\x00\x00\x01\
+        j\x00\x00\x00\x01u\x00\x00\x00\x00\x01a\x00\x00\x00\x00\x00\x00\x00\x05\
+        l\x00\x00\x00\x01u\x00\x00\x00\x01a\x01g\x00\x00\x00\x01u\x00\x00\x00\x00\x00\x00\x00\x05";
+    let mut seeds = vec![message.to_vec(), changes.to_vec()];
     for word in [b"1q0A1B2C3Dwords", b"1a0A1B2C3Dwords"] {
         seeds.push(word.to_vec());
     }

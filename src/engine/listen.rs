@@ -36,6 +36,7 @@ pub(super) async fn run_listener<A: Application>(core: Rc<Core<A>>, listener: Li
     }
     // Whoever has come before the door closes is let in, unless all are sent out already.
     while !core.stopping.is_set() && matches!(take(&core, &listener), Taken::AsManyAsMay) {}
+    listener.close();
 }
 
 /// What came of accepting.

@@ -1,6 +1,7 @@
 //! What one client's tasks share: links, groups of topics, and the way of everything that comes to the sink.
 
 mod cluster;
+mod parcels;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
@@ -26,7 +27,7 @@ use super::topics::Topics;
 use super::trouble::{Failure, Trouble};
 use crate::rt::{self, Either, Gate, Latch, LocalNotify, Starter};
 
-pub(super) use cluster::Parcel;
+pub(super) use parcels::Parcel;
 
 /// The middle of a client.
 pub(super) struct Hub {

@@ -4,6 +4,7 @@
 mod access;
 mod connections;
 mod cores;
+mod nodes;
 mod page;
 mod plugin;
 mod presence;
@@ -27,6 +28,7 @@ pub(super) fn text(surroundings: &Surroundings, now: Now) -> String {
     recovery::all(&mut page, surroundings);
     presence::all(&mut page, surroundings);
     redis::all(&mut page, surroundings);
+    nodes::all(&mut page, surroundings);
     access::all(&mut page, surroundings);
     cores::all(&mut page, surroundings);
     process::all(&mut page, surroundings, now);

@@ -64,6 +64,14 @@ impl Listener {
         self.socket.readable().await
     }
 
+    /// Ends listening at once: whoever connects is refused, and whoever was not accepted is reset. Dropping the listener
+    /// alone would leave it open for as long as the ring looks at it, and clients would wait for nobody.
+    #[expect(unsafe_code, reason = "shutdown(2)")]
+    pub fn close(&self) {
+        // SAFETY: no memory is involved; an error means that it did not listen.
+        unsafe { libc::shutdown(self.socket.fd(), libc::SHUT_RDWR) };
+    }
+
     /// Takes one connection: non-blocking, closed on exec, with the options of [`bind`].
     ///
     /// # Errors
@@ -85,6 +93,18 @@ impl Listener {
 mod tests {
     use super::*;
     use crate::rt::{self, Driver};
+
+    #[test]
+    fn a_listener_that_was_closed_refuses_while_it_is_still_there() {
+        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = socket2::SockRef::from(&listener).local_addr().unwrap().as_socket().unwrap();
+        let refused = rt::run(Driver::Epoll, async || {
+            let listener = Listener::new(listener).unwrap();
+            listener.close();
+            std::net::TcpStream::connect(address).unwrap_err().kind()
+        });
+        assert_eq!(refused.unwrap(), io::ErrorKind::ConnectionRefused);
+    }
 
     #[test]
     fn a_connection_has_the_options_of_its_listener() {

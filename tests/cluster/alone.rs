@@ -49,6 +49,9 @@ fn stock_clients_on_one_node_lose_nothing_when_connections_break() {
     }
     std::thread::sleep(Duration::from_secs(3));
     stock.iter_mut().for_each(StockClients::hush);
+    stock.iter_mut().for_each(StockClients::settle);
+    // What was said last is on its way to the others.
+    std::thread::sleep(Duration::from_secs(1));
     // One after the other: what the last of them said is heard by those before.
     let diaries: Vec<_> = stock.into_iter().flat_map(StockClients::end).collect();
     let verdict = judge(&diaries);

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use super::checker::judge;
 use super::site::{Crowd, Load, seconds};
@@ -82,6 +83,9 @@ fn the_deployed_set_up_passes_a_rolling_restart_and_a_kill() {
     crowd.wait_until_all_are_in();
     crowd.wait_for_more(200);
     stock.iter_mut().for_each(StockClients::hush);
+    stock.iter_mut().for_each(StockClients::settle);
+    // What was said last is on its way to the others.
+    std::thread::sleep(Duration::from_secs(1));
     let judged = crowd.judge();
     let diaries: Vec<_> = stock.into_iter().flat_map(StockClients::end).collect();
     let of_stock = judge(&diaries);

@@ -239,8 +239,9 @@ impl Judged {
         let Verdict { findings, acked, refused, unanswered, heard, announcements, excused } = &self.verdict;
         println!(
             "{acked} accepted, {refused:?} refused, {unanswered} unanswered, {heard} heard, \
-             {announcements} announcements that excuse {excused}, {} returns",
-            self.returns().count()
+             {announcements} announcements that excuse {excused}, {} returns, {} of them to the same session",
+            self.returns().count(),
+            self.returns().filter(|back| back.recovered).count()
         );
         let shown = findings.iter().take(20).map(String::as_str).collect::<Vec<_>>().join("\n  ");
         assert!(findings.is_empty(), "{} findings:\n  {shown}\n{}", findings.len(), site.healths());

@@ -56,6 +56,14 @@ impl StockClients {
         }
     }
 
+    /// Waits until nothing that they said waits for an answer.
+    #[track_caller]
+    pub(crate) fn settle(&mut self) {
+        let mut line = String::new();
+        self.words.read_line(&mut line).unwrap();
+        assert_eq!(line.trim(), "settled", "the stock clients broke");
+    }
+
     /// Ends them. Returns what each of them heard.
     #[track_caller]
     pub(crate) fn end(mut self) -> Vec<Diary> {

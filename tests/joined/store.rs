@@ -35,6 +35,8 @@ pub(crate) struct Store {
     pub(crate) is_full: bool,
     /// Whether a line's own publications come after the answer to their append, as with Redis 7.2, or before.
     pub(crate) answers_first: bool,
+    /// Whether nobody is told what is appended.
+    pub(crate) loses_pushes: bool,
     /// Publications that are kept of a channel.
     pub(crate) history_size_max: usize,
     /// The store's clock, in milliseconds since the epoch.
@@ -53,6 +55,7 @@ impl Store {
             is_running: true,
             is_full: false,
             answers_first: false,
+            loses_pushes: false,
             history_size_max: 1_000,
             now_ms: 1_772_359_201_000,
         }
@@ -131,7 +134,7 @@ impl Store {
     }
 
     fn tell_all(&mut self, partition: Partition, stored: Option<Stored>) {
-        let Some(stored) = stored else { return };
+        let Some(stored) = stored.filter(|_| !self.loses_pushes) else { return };
         for line in &mut self.lines {
             if line.hears_channel(&stored.channel, partition) {
                 line.tell(StoreEvent::Fed(Box::new(copy(&stored))));

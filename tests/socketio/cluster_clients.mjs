@@ -3,7 +3,8 @@
 //
 //     node cluster_clients.mjs '{"url", "prefix", "users", "channels": [[…] for each], "paceMs", "transports"}'
 //
-// A line "ready" is printed once everybody is in all channels. On stdin: "hush", and its end for the end.
+// A line "ready" is printed once everybody is in all channels. On stdin: "hush", which is answered with "settled" as soon
+// as nothing waits for an answer, and its end for the end.
 
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -111,10 +112,10 @@ console.log('ready');
 for (const chatter of chatters) chatter.talk();
 
 const orders = createInterface({ input: process.stdin });
-orders.on('line', () => chatters.forEach((chatter) => chatter.hush()));
-orders.on('close', async () => {
+orders.on('line', async () => {
   chatters.forEach((chatter) => chatter.hush());
   for (let round = 0; round < 300 && !chatters.every((chatter) => chatter.isSettled); round += 1) await sleep(100);
-  // All of it has to be in the pipe before the process may end.
-  process.stdout.write(`${chatters.map((chatter) => chatter.end()).join('\n')}\n`, () => process.exit(0));
+  console.log('settled');
 });
+// All of it has to be in the pipe before the process may end.
+orders.on('close', () => process.stdout.write(`${chatters.map((chatter) => chatter.end()).join('\n')}\n`, () => process.exit(0)));

@@ -1,6 +1,9 @@
 //! How much one core remembers: bounds that follow from the memory that it has, and the bill of all of them.
 
-use super::{MAILBOX_LETTERS_MAX, RECHECKS_MAX, TIDINGS_CHANNELS_MAX, TIDINGS_MAX};
+use super::{
+    APPENDS_BYTES_MAX, APPENDS_WAITING_MAX, MAILBOX_LETTERS_MAX, RECHECKS_MAX, TIDINGS_CHANNELS_MAX,
+    TIDINGS_MAX,
+};
 
 /// Bounds of what one core remembers so that clients lose nothing. The [default](Self::default) is for machines where
 /// memory is no question, and [`within`](Self::within) is less of everything.
@@ -38,6 +41,12 @@ pub struct MemoryBounds {
     pub remotes_max: usize,
     /// Channels that those are in, counted likewise. Reached: they are not listed in further ones.
     pub venues_max: usize,
+    /// Publications that the store which nodes share has not confirmed. Reached: the next is refused with `SERVER_BUSY`,
+    /// and `realtime_redis_appends_refused_total` counts it.
+    pub appends_max: usize,
+    /// Bytes of their bodies and attachments. Reached: likewise. As much may come from the store while it is asked what was
+    /// before; reached: that is dropped, and it is asked once more.
+    pub appends_bytes_max: usize,
     /// Answers of the permission webhook. Reached: the oldest is forgotten and asked for again.
     pub answers_max: usize,
 }
@@ -57,6 +66,8 @@ const AMPLE: MemoryBounds = MemoryBounds {
     pollers_max: 16_384,
     remotes_max: 0,
     venues_max: 0,
+    appends_max: 0,
+    appends_bytes_max: 0,
     answers_max: 65_536,
 };
 
@@ -81,6 +92,9 @@ pub(crate) const REMOTE_BYTES: usize = 768;
 
 /// Bytes that one channel of such a user costs: at the user's home, among the channel's members elsewhere and in its list.
 pub(crate) const VENUE_BYTES: usize = 256;
+
+/// Bytes that one publication costs that waits for the store, besides its body and attachments.
+pub(crate) const APPEND_BYTES: usize = 768;
 
 /// Bytes that one receipt costs its core: the map entry and its place in the queue.
 const RECEIPT_BYTES: usize = 194;
@@ -142,6 +156,8 @@ impl MemoryBounds {
             pollers_max: scaled(AMPLE.pollers_max),
             remotes_max: 0,
             venues_max: 0,
+            appends_max: 0,
+            appends_bytes_max: 0,
             answers_max: scaled(AMPLE.answers_max),
         }
     }
@@ -151,7 +167,13 @@ impl MemoryBounds {
     pub fn joined(self) -> Self {
         let part = self.receipts_max as f64 / AMPLE.receipts_max as f64;
         let scaled = |bound: usize| (bound as f64 * part) as usize;
-        Self { remotes_max: scaled(REMOTES_MAX), venues_max: scaled(VENUES_MAX), ..self }
+        Self {
+            remotes_max: scaled(REMOTES_MAX),
+            venues_max: scaled(VENUES_MAX),
+            appends_max: scaled(APPENDS_WAITING_MAX),
+            appends_bytes_max: scaled(APPENDS_BYTES_MAX),
+            ..self
+        }
     }
 
     /// What these bounds come to for one core when all are reached, in bytes.
@@ -160,9 +182,10 @@ impl MemoryBounds {
     }
 
     /// What these bounds, and those that are the same on every core, come to for one core, by purpose.
-    pub fn bill(&self) -> [BillItem; 14] {
+    pub fn bill(&self) -> [BillItem; 15] {
         let item = |purpose, bytes| BillItem { purpose, bytes };
         let journal_bytes = self.journal_bytes_max + self.journal_entries_max * JOURNAL_ENTRY_BYTES;
+        let appends_bytes = self.appends_max * APPEND_BYTES + 2 * self.appends_bytes_max;
         let lost_bytes = self.detached_max * DETACHED_BYTES + self.detached_memberships_max * RELATION_BYTES;
         [
             item("receipts of sent messages", self.receipts_max * RECEIPT_BYTES),
@@ -175,6 +198,7 @@ impl MemoryBounds {
             item("users who are followed", self.follows_max * RELATION_BYTES),
             item("changes of presence", TIDINGS_BYTES),
             item("users on other nodes", self.remotes_max * REMOTE_BYTES + self.venues_max * VENUE_BYTES),
+            item("publications that wait for the shared store", appends_bytes),
             item("requests that wait for messages", self.pollers_max * RELATION_BYTES),
             item("answers of the permission webhook", self.answers_max * ACCESS_ANSWER_BYTES),
             item("memberships to look at again", RECHECKS_BYTES),

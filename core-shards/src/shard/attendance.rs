@@ -20,6 +20,8 @@ impl Shard {
     /// A session of `from` becomes a member; the answer carries the position from which it gets everything.
     pub(super) fn admit_member(&mut self, from: CoreId, join: Join, now: Now, out: &mut Outputs) {
         let index = self.homes.find_or_insert(&join.channel, &self.placement, now);
+        // Many may be in it already, on other nodes.
+        self.grow_if_big(index, now, out);
         let seq = self.seq_of(&join.channel);
         let home = self.homes.table.at_mut(index);
         // A history that the store told may have come further than what was handed out.

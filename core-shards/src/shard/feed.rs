@@ -31,7 +31,7 @@ use std::collections::VecDeque;
 use super::Shard;
 use crate::Now;
 use crate::ids::{Epoch, Lane, Partition};
-use crate::limits::{APPENDS_BYTES_MAX, APPENDS_WAITING_MAX, FORMER_EPOCHS_MAX};
+use crate::limits::{FORMER_EPOCHS_MAX, MemoryBounds};
 use crate::outputs::Outputs;
 use crate::placement::Placement;
 use crate::store::{Refused, StoreEvent, StoreTrouble, Unanswered};
@@ -40,6 +40,8 @@ use latest::Latest;
 use numbers::Numbers;
 use repair::Repair;
 
+#[cfg(test)]
+pub(super) use appends::Waiting;
 pub(super) use opening::Tie;
 pub(super) use publishing::published_of;
 
@@ -98,6 +100,8 @@ pub(super) struct Feed {
     retry_at_ms: u64,
     /// Homes that are not open though the feed is heard are asked for again then.
     reopen_at_ms: u64,
+    /// What the store has appended is to have come over the feed by then.
+    overdue_at_ms: u64,
 }
 
 impl Feed {
@@ -110,7 +114,7 @@ impl Feed {
     }
 
     fn next_retry_ms(&self) -> Option<u64> {
-        let next_ms = self.retry_at_ms.min(self.reopen_at_ms);
+        let next_ms = self.retry_at_ms.min(self.reopen_at_ms).min(self.overdue_at_ms);
         (next_ms < u64::MAX).then_some(next_ms)
     }
 }
@@ -143,6 +147,7 @@ impl Feeds {
             latest: Latest::default(),
             retry_at_ms: u64::MAX,
             reopen_at_ms: u64::MAX,
+            overdue_at_ms: u64::MAX,
         };
         Self {
             feeds: own.map(feed).collect(),
@@ -175,10 +180,10 @@ impl Feeds {
     }
 
     /// Whether one more append may wait.
-    fn has_room(&self) -> bool {
+    fn has_room(&self, bounds: &MemoryBounds) -> bool {
         let count: usize = self.feeds.iter().map(|feed| feed.appends.len()).sum();
         let bytes: usize = self.feeds.iter().map(|feed| feed.appends.bytes()).sum();
-        count < APPENDS_WAITING_MAX && bytes < APPENDS_BYTES_MAX
+        count < bounds.appends_max && bytes < bounds.appends_bytes_max
     }
 
     /// Publications that the store has not confirmed.
@@ -198,6 +203,12 @@ impl Feeds {
             counts[feed.state.number()] += 1;
         }
         counts
+    }
+
+    /// What the feed of one partition may bring while it is asked what was before: its share of what may wait.
+    fn repair_bounds(&self, bounds: &MemoryBounds) -> (usize, usize) {
+        let count = self.feeds.len().max(1);
+        (bounds.appends_max / count, bounds.appends_bytes_max / count)
     }
 
     /// When the store is to be asked for something again, in monotonic milliseconds.
@@ -220,7 +231,7 @@ impl Shard {
             }
             StoreEvent::Fed(stored) => self.hear(stored, now, out),
             StoreEvent::Appended { partition, number, place, known_as } => {
-                self.note_appended(partition, number, place, known_as, out);
+                self.note_appended(partition, number, place, known_as, now, out);
             }
             StoreEvent::Opened(opened) => self.open_home(*opened, now, out),
             StoreEvent::CaughtUp(caught_up) => self.catch_up(*caught_up, now, out),
@@ -260,6 +271,8 @@ impl Shard {
                 self.begin_repair(partition);
             } else if feed.reopen_at_ms <= now_ms {
                 self.ask_for_pasts(partition);
+            } else if feed.overdue_at_ms <= now_ms {
+                self.look_for_overdue(partition, now);
             }
         }
         self.close_deserted(now);

@@ -13,6 +13,7 @@ use protocol::chat::status::Status;
 
 use super::Shard;
 use super::rates::RateClass;
+use super::sessions::Session;
 use super::standing::{Saying, Update};
 use crate::Now;
 use crate::ids::{ChannelName, CoreId, SessionId, UserId};
@@ -143,7 +144,7 @@ impl Shard {
     fn channels_of(&self, user: u32) -> Box<[ChannelName]> {
         let here = self.rooms_of_user(user);
         let mut channels: Vec<ChannelName> =
-            here.into_iter().map(|(room, _)| self.rooms.at(room).channel.clone()).collect();
+            here.into_iter().map(|room| self.rooms.at(room).channel.clone()).collect();
         if self.elsewhere.has(user) {
             channels.extend(self.channels_elsewhere(user));
             channels.sort_unstable();
@@ -152,28 +153,27 @@ impl Shard {
         channels.into()
     }
 
-    /// The rooms that a user's sessions are in, lost ones included, each once and with the display name there.
-    pub(super) fn rooms_of_user(&self, user: u32) -> Vec<(u32, Option<Arc<str>>)> {
+    /// The rooms that a user's sessions are in, lost ones included.
+    pub(super) fn rooms_of_user(&self, user: u32) -> Vec<u32> {
+        let mut rooms: Vec<u32> = self
+            .sessions_of(user)
+            .flat_map(|session| session.memberships.iter().map(|membership| membership.room))
+            .collect();
+        rooms.sort_unstable();
+        rooms.dedup();
+        rooms
+    }
+
+    /// A user's sessions, lost ones included.
+    pub(super) fn sessions_of(&self, user: u32) -> impl Iterator<Item = &Session> {
         let user = self.users.at(user);
         let live = user.sessions.iter().filter_map(|slot| self.sessions.at(*slot));
-        let lost = user.detached().iter().map(|detached| &*detached.session);
-        let mut rooms: Vec<(u32, Option<Arc<str>>)> = live
-            .chain(lost)
-            .flat_map(|session| {
-                session.memberships.iter().map(|membership| (membership.room, session.name.clone()))
-            })
-            .collect();
-        rooms.sort_by_key(|(room, _)| *room);
-        rooms.dedup_by_key(|(room, _)| *room);
-        rooms
+        live.chain(user.detached().iter().map(|detached| &*detached.session))
     }
 
     /// Whether any session of a user, be it a lost one, is in a room or about to be.
     pub(super) fn is_in_room(&self, user: u32, room: u32) -> bool {
-        let user = self.users.at(user);
-        let live = user.sessions.iter().filter_map(|slot| self.sessions.at(*slot));
-        let lost = user.detached().iter().map(|detached| &*detached.session);
-        live.chain(lost).any(|session| session.membership(room).is_some())
+        self.sessions_of(user).any(|session| session.membership(room).is_some())
     }
 
     /// A user's presence changed: the channels at home here note it, the sessions here that care hear of it.

@@ -1,61 +1,41 @@
-//! What a hub does where many masters share the slots: it finds the master of each, follows redirects, and has groups
-//! heard wherever their slot is.
+//! Where a hub finds the master of each slot, and has groups heard wherever their slot is.
 //!
 //! ```text
-//!   command ──> detours ──> link of the slot's master ──> reply
-//!                  ^                                        │ MOVED: the topology learns, the slot turns
-//!                  └────────────────────────────────────────┤ ASK: once more, there, with ASKING
-//!                                                           │ TRYAGAIN: once more, after a pause
-//!                                                           v anything else: the sink
-//!   group:  home has another owner, `sunsubscribe`, a lost link, CLUSTERDOWN ──> down ──> raised at the owner
+//!            the owner's link is up                          all its topics are confirmed
+//!   down ─────────────────────────────> topics are asked for ─────────────────────────────> up
+//!    ^                                                 │                                     │
+//!    └── another owner, `sunsubscribe`, a lost link, CLUSTERDOWN: after a pause, once more ──┘
 //! ```
 
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::*;
-use crate::redis::address::Host;
-use crate::redis::detours::{Detours, Lost, Traveller, Way};
+use protocol::redis::{Reply, Slot, push_command};
+
+use super::parcels::Parcels;
+use super::{Hub, group_id, now_unix_ms};
+use crate::redis::address::{Host, RedisSettings};
+use crate::redis::link::{self, Errand, Link};
 use crate::redis::links::Standing;
+use crate::redis::sink::{GroupId, GroupSpec};
 use crate::redis::topology::{Redirect, Topology};
+use crate::redis::trouble::{Failure, Trouble};
+use crate::rt::{self, Either};
 
 /// How often the topology, groups that are down and commands that wait are looked after.
 const TICK: Duration = Duration::from_millis(50);
 /// Before a group is raised again where the cluster is not whole.
 const RAISE_PAUSE: Duration = Duration::from_millis(300);
-/// Commands of a client that are under way or wait for their slot, over all masters. Reached: the next is refused as
-/// [`Busy`](StoreTrouble::Busy), or dropped if nobody waits for it.
-const PARCELS_MAX: usize = 32_768;
-/// Their bytes; beyond, the same.
-const PARCEL_BYTES_MAX: usize = 64 << 20;
-/// Precedes a command that a node is to carry out though the slot is not its own yet.
-const ASKING: &[&[u8]] = &[b"ASKING"];
 const ASK_TOPOLOGY: &[&[u8]] = &[b"CLUSTER", b"SLOTS"];
-
-/// A command that can be sent more than once.
-#[derive(Debug)]
-pub(in crate::redis) struct Parcel {
-    /// Whoever waits for the reply; nobody does if there is none.
-    tag: Option<u64>,
-    bytes: Vec<u8>,
-}
-
-impl Parcel {
-    /// The command.
-    pub(in crate::redis) fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-}
 
 /// What a client knows of a cluster.
 pub(super) struct Cluster {
-    topology: Topology,
-    detours: Detours<Parcel>,
+    pub(super) topology: Topology,
+    pub(super) parcels: Parcels,
     /// By group.
     homes: Vec<Home>,
     /// Slots that commands were sent to.
     slots: Vec<Slot>,
-    parcel_count: usize,
-    parcel_bytes: usize,
 }
 
 /// Where a group is heard, or is going to be.
@@ -72,11 +52,9 @@ impl Cluster {
         let home = |_: &GroupSpec| Home { host: None, is_raised: false, not_before: now };
         Self {
             topology: Topology::new(settings.hosts.clone(), now),
-            detours: Detours::new(),
+            parcels: Parcels::new(),
             homes: groups.iter().map(home).collect(),
             slots: groups.iter().map(|group| group.slot).collect(),
-            parcel_count: 0,
-            parcel_bytes: 0,
         }
     }
 
@@ -88,206 +66,20 @@ impl Cluster {
         self.homes[place].host.as_ref()
     }
 
+    /// Commands go to this slot.
+    pub(super) fn note_slot(&mut self, slot: Slot) {
+        if !self.slots.contains(&slot) {
+            self.slots.push(slot);
+        }
+    }
+
     /// A group is down, and not to be raised for a while.
     pub(super) fn handle_lowered(&mut self, place: usize, pause: Duration) {
         let home = &mut self.homes[place];
         (home.is_raised, home.not_before) = (false, Instant::now() + pause);
     }
-
-    fn settle(&mut self, parcel: &Parcel) {
-        self.parcel_count -= 1;
-        self.parcel_bytes -= parcel.bytes.len();
-    }
 }
 
-/// Commands.
-impl Hub {
-    /// Sends a command to the master of a slot, keeps it until the slot is at rest, or has it refused.
-    pub(super) fn send_parcel(&self, slot: Slot, tag: Option<u64>, write: impl FnOnce(&mut Vec<u8>)) {
-        let mut bytes = Vec::new();
-        write(&mut bytes);
-        let admitted = self.in_cluster(|cluster| {
-            if cluster.parcel_count >= PARCELS_MAX || cluster.parcel_bytes >= PARCEL_BYTES_MAX {
-                return Err(StoreTrouble::Busy);
-            }
-            if !cluster.slots.contains(&slot) {
-                cluster.slots.push(slot);
-            }
-            cluster.parcel_count += 1;
-            cluster.parcel_bytes += bytes.len();
-            Ok(cluster.detours.admit(slot, Parcel { tag, bytes }))
-        });
-        match admitted {
-            Some(Ok(Some(traveller))) => self.dispatch(slot, Way::Owner, traveller),
-            Some(Ok(None)) => {}
-            Some(Err(reason)) => self.refuse(tag, reason),
-            None => self.refuse(tag, StoreTrouble::Away),
-        }
-    }
-
-    /// Commands that were given and not answered, and their bytes; `None` where there is no cluster.
-    pub(super) fn parcels(&self) -> Option<(usize, usize)> {
-        self.in_cluster(|cluster| (cluster.parcel_count, cluster.parcel_bytes))
-    }
-
-    /// Sends a command that is out on its way.
-    fn dispatch(&self, slot: Slot, way: Way, traveller: Traveller<Parcel>) {
-        let standing = match &way {
-            Way::Owner => self.standing_of_owner(slot),
-            Way::Asking(host) => Some(self.standing_or_open(host)),
-        };
-        let reason = match standing {
-            Some(Standing::Up(link)) if !link.is_full() => {
-                self.metrics.commands.increment();
-                if way != Way::Owner {
-                    link.send(self.now_us(), Errand::Unanswered, |out| push_command(out, ASKING));
-                }
-                return link.send_parcel(self.now_us(), slot, Box::new(traveller));
-            }
-            Some(Standing::Fresh | Standing::Missing) => {
-                self.in_cluster(|cluster| cluster.detours.postpone(slot, way, traveller));
-                return;
-            }
-            Some(Standing::Up(_)) => StoreTrouble::Busy,
-            Some(Standing::Down) | None => StoreTrouble::Away,
-        };
-        self.in_cluster(|cluster| {
-            cluster.detours.handle_answered(slot);
-            cluster.settle(&traveller.command);
-        });
-        self.refuse(traveller.command.tag, reason);
-    }
-
-    /// How things are with the link to a slot's master; `None` if the master is not known.
-    fn standing_of_owner(&self, slot: Slot) -> Option<Standing> {
-        let standing = self.in_cluster(|cluster| {
-            let owner = cluster.owner(slot)?;
-            let standing = self.links.borrow().standing(owner);
-            let missing = matches!(standing, Standing::Missing).then(|| owner.clone());
-            Some((standing, missing))
-        });
-        let (standing, missing) = standing??;
-        missing.into_iter().for_each(|host| self.open(host));
-        Some(standing)
-    }
-
-    /// Sends what waited and may go on.
-    pub(super) fn release(&self) {
-        let released = self.in_cluster(|cluster| {
-            if cluster.detours.is_straight() {
-                return Vec::new();
-            }
-            let mut released = Vec::new();
-            let links = self.links.borrow();
-            let topology = &cluster.topology;
-            let is_open = |slot: Slot, way: &Way| {
-                let host = match way {
-                    Way::Owner => topology.owner(slot),
-                    Way::Asking(host) => Some(host),
-                };
-                !host.is_some_and(|host| matches!(links.standing(host), Standing::Fresh))
-            };
-            cluster.detours.release(Instant::now(), is_open, |slot, way, traveller| {
-                released.push((slot, way, traveller));
-            });
-            released
-        });
-        for (slot, way, traveller) in released.into_iter().flatten() {
-            self.dispatch(slot, way, traveller);
-        }
-    }
-
-    /// A command was answered, or sent off.
-    pub(super) fn handle_parcel(
-        &self,
-        link: &Rc<Link>,
-        slot: Slot,
-        traveller: Traveller<Parcel>,
-        reply: Reply<'_>,
-    ) {
-        let now = Instant::now();
-        let trouble = if let Reply::Error(error) = reply { Trouble::of(error) } else { None };
-        let redirect = match reply {
-            Reply::Error(error) => Redirect::read(error, link.host()),
-            _ => None,
-        };
-        let has_moved = matches!(redirect, Some(Redirect::Moved(..)));
-        if let Some(Redirect::Moved(moved, owner)) = &redirect {
-            self.in_cluster(|cluster| cluster.topology.handle_moved(*moved, owner, now));
-        }
-        let kept = self.in_cluster(|cluster| match (redirect, trouble) {
-            (Some(Redirect::Moved(..)), _) => cluster.detours.handle_redirected(slot, traveller, Way::Owner),
-            (Some(Redirect::Ask(host)), _) => {
-                cluster.detours.handle_redirected(slot, traveller, Way::Asking(host))
-            }
-            (None, Some(Trouble::TryAgain)) => cluster.detours.handle_refused(slot, traveller, now),
-            (None, _) => {
-                cluster.detours.handle_answered(slot);
-                Err(Lost(traveller.command))
-            }
-        });
-        if let Some(Err(Lost(parcel))) = kept {
-            self.in_cluster(|cluster| cluster.settle(&parcel));
-            self.answer(link, slot, parcel.tag, trouble, reply);
-        }
-        if has_moved {
-            self.regroup();
-        }
-        self.release();
-    }
-
-    /// Hands on a reply that nothing can be done about.
-    fn answer(
-        &self,
-        link: &Rc<Link>,
-        slot: Slot,
-        tag: Option<u64>,
-        trouble: Option<Trouble>,
-        reply: Reply<'_>,
-    ) {
-        let reply = match (trouble, reply) {
-            (Some(Trouble::ClusterDown), _) => {
-                self.handle_not_whole(link, slot);
-                Err(StoreTrouble::Away)
-            }
-            (Some(trouble), _) => {
-                self.handle_trouble(link, trouble);
-                Err(trouble.for_store())
-            }
-            // A slot that finds no rest.
-            (None, Reply::Error(error)) if Redirect::read(error, link.host()).is_some() => {
-                Err(StoreTrouble::Unable)
-            }
-            (None, reply) => Ok(reply),
-        };
-        if let Some(tag) = tag {
-            self.tell(|sink| sink.reply(tag, reply));
-        }
-    }
-
-    /// Commands that were under way on a link that is lost.
-    pub(super) fn handle_parcel_lost(&self, slot: Slot, traveller: Traveller<Parcel>) {
-        let parcel = traveller.command;
-        self.in_cluster(|cluster| {
-            cluster.detours.handle_answered(slot);
-            cluster.settle(&parcel);
-        });
-        if let Some(tag) = parcel.tag {
-            self.tell(|sink| sink.reply(tag, Err(StoreTrouble::Away)));
-        }
-    }
-
-    /// The cluster carries out nothing because it misses a master: the groups of this slot live by themselves.
-    fn handle_not_whole(&self, link: &Rc<Link>, slot: Slot) {
-        self.metrics.note_trouble(Trouble::ClusterDown, now_unix_ms());
-        self.in_cluster(|cluster| cluster.topology.handle_not_whole(link.host(), Instant::now()));
-        for place in (0..self.groups.len()).filter(|place| self.groups[*place].slot == slot) {
-            self.lower(group_id(place), RAISE_PAUSE);
-        }
-    }
-}
-
-/// Servers and groups.
 impl Hub {
     /// A node of a cluster carries commands.
     pub(super) fn handle_node_up(self: &Rc<Self>) {
@@ -405,7 +197,7 @@ impl Hub {
     }
 
     /// Lowers the groups whose slots have another master than the one where they are heard.
-    fn regroup(&self) {
+    pub(super) fn regroup(&self) {
         let moved = self.in_cluster(|cluster| {
             let mut moved = Vec::new();
             for (place, home) in cluster.homes.iter_mut().enumerate() {
@@ -426,6 +218,15 @@ impl Hub {
                     link.cut(Failure::new(Trouble::TryAgain, "its slots have moved"));
                 }
             }
+        }
+    }
+
+    /// The cluster carries out nothing because it misses a master: the groups of this slot live by themselves.
+    pub(super) fn handle_not_whole(&self, link: &Rc<Link>, slot: Slot) {
+        self.metrics.note_trouble(Trouble::ClusterDown, now_unix_ms());
+        self.in_cluster(|cluster| cluster.topology.handle_not_whole(link.host(), Instant::now()));
+        for place in (0..self.groups.len()).filter(|place| self.groups[*place].slot == slot) {
+            self.lower(group_id(place), RAISE_PAUSE);
         }
     }
 
@@ -496,7 +297,7 @@ impl Hub {
             let is_wanted = |link: &Link| {
                 !is_known
                     || link.under_way().0 > 0
-                    || cluster.detours.is_awaited(link.host())
+                    || cluster.parcels.is_awaited(link.host())
                     || cluster.slots.iter().any(|slot| cluster.owner(*slot) == Some(link.host()))
             };
             self.links.borrow_mut().release(Instant::now(), is_wanted)
@@ -511,7 +312,7 @@ impl Hub {
     }
 
     /// The link to a host. It is begun if there is none.
-    fn standing_or_open(&self, host: &Host) -> Standing {
+    pub(super) fn standing_or_open(&self, host: &Host) -> Standing {
         let standing = self.links.borrow().standing(host);
         if matches!(standing, Standing::Missing) {
             self.open(host.clone());
@@ -519,7 +320,7 @@ impl Hub {
         standing
     }
 
-    fn in_cluster<R>(&self, look: impl FnOnce(&mut Cluster) -> R) -> Option<R> {
+    pub(super) fn in_cluster<R>(&self, look: impl FnOnce(&mut Cluster) -> R) -> Option<R> {
         self.cluster.borrow_mut().as_mut().map(look)
     }
 }

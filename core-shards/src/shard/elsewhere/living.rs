@@ -36,6 +36,11 @@ impl Dead {
         self.runs.retain(|(known, _)| *known != run);
     }
 
+    /// Whether a run is over, and no later generation of it was heard.
+    pub(super) fn has_any(&self, run: RunId) -> bool {
+        self.runs.iter().any(|(known, _)| *known == run)
+    }
+
     /// Whether a run is over in a generation.
     pub(super) fn has(&self, run: RunId, generation: u32) -> bool {
         self.runs.iter().any(|(known, dead)| *known == run && *dead >= generation)
@@ -92,6 +97,12 @@ impl Shard {
             let generation = fence.leased;
             self.store_requests.push(StoreRequest::Renew { generation, is_last: true });
         }
+    }
+
+    /// Whether a node has left or died, as far as this core knows: its lease is gone for longer than the grace of presence,
+    /// and it has not come back since.
+    pub fn is_known_dead(&self, run: RunId) -> bool {
+        self.elsewhere.dead.has_any(run)
     }
 
     /// Nobody knows who lives: the next look is due anyway.

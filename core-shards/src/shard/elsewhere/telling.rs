@@ -247,8 +247,10 @@ impl Shard {
             return;
         };
         Change::Is { user: &user.id, summary: told.summary(), is_said: false }.write(bytes);
-        for (room, name) in self.rooms_of_user(index) {
+        for room in self.rooms_of_user(index) {
             let channel = &self.rooms.at(room).channel;
+            let mut there = self.sessions_of(index).filter(|session| session.membership(room).is_some());
+            let name = there.find_map(|session| session.name.clone());
             // The channel's home knows since when; whoever hears it for the first time takes it for the beginning.
             Change::Joined { user: &user.id, name: name.as_deref(), channel, joined_at_unix_ms: 0 }
                 .write(bytes);

@@ -54,7 +54,14 @@ pub(in crate::shard) struct Waiting {
     /// The store said once that it had not appended this, while it perhaps appended what came after it.
     pub(in crate::shard) was_refused: bool,
     /// The store said that it has appended this, and the feed has not brought it yet.
-    pub(in crate::shard) is_done: bool,
+    pub(in crate::shard) done: Option<Done>,
+}
+
+/// When the store said that it has appended something, and under which number of the partition.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::shard) struct Done {
+    pub(in crate::shard) at_ms: u64,
+    pub(in crate::shard) number: u64,
 }
 
 impl Waiting {

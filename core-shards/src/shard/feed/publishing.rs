@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::super::Shard;
 use super::super::home::Home;
-use super::appends::{Content, Draft, Waiting};
+use super::appends::{Content, Done, Draft, Waiting};
 use super::is_surely_undone;
 use crate::Now;
 use crate::ids::{CoreId, MessageId, Offset, Partition};
-use crate::limits::APPENDS_IN_FLIGHT_MAX;
+use crate::limits::{APPENDS_IN_FLIGHT_MAX, STORE_RETRY_MS};
 use crate::mail::{Mail, Publish, Published, Receipt, Sender};
 use crate::outputs::Outputs;
 use crate::publication::Publication;
@@ -29,7 +29,7 @@ impl Shard {
             let published = Box::new(published_of(&publish));
             return self.post(from, Mail::Published(published), out);
         };
-        if !self.feeds.has_room() {
+        if !self.feeds.has_room(&self.limits.memory) {
             self.metrics.appends_refused.increment();
             let published = Published { trouble: Some(StoreTrouble::Busy), ..published_of(&publish) };
             return self.post(from, Mail::Published(Box::new(published)), out);
@@ -54,7 +54,7 @@ impl Shard {
                 received_us: publish.received_us,
             }),
             was_refused: false,
-            is_done: false,
+            done: None,
         };
         feed.appends.push(waiting);
         if let Some(tie) = &mut self.homes.table.at_mut(index).tie {
@@ -85,12 +85,16 @@ impl Shard {
         number: u32,
         place: StoredPlace,
         known_as: Option<MessageId>,
+        now: Now,
         out: &mut Outputs,
     ) {
         let Some(feed) = self.feeds.find_mut(partition) else { return };
         let Some(id) = known_as else {
-            if let Some(waiting) = feed.appends.find_mut(number) {
-                waiting.is_done = true;
+            // Of what a broken connection delivered late no place is told.
+            let waiting = feed.appends.find_mut(number).filter(|_| place.number > 0);
+            if let Some(waiting) = waiting {
+                waiting.done = Some(Done { at_ms: now.monotonic_ms(), number: place.number });
+                feed.overdue_at_ms = feed.overdue_at_ms.min(now.monotonic_ms() + STORE_RETRY_MS);
             }
             return;
         };
@@ -101,6 +105,23 @@ impl Shard {
             self.finish(waiting, Ok(receipt), None, out);
         }
         self.send_appends(partition);
+    }
+
+    /// What was appended a while ago has to have come by now: if it has not, the feed has left something out.
+    pub(super) fn look_for_overdue(&mut self, partition: Partition, now: Now) {
+        let feed = self.feeds.of(partition);
+        feed.overdue_at_ms = u64::MAX;
+        if !feed.is_live() {
+            return;
+        }
+        let before_ms = now.monotonic_ms().saturating_sub(STORE_RETRY_MS);
+        let done = feed.appends.iter().filter_map(|waiting| waiting.done);
+        let Some(first) = done.min_by_key(|done| done.at_ms) else { return };
+        if first.at_ms <= before_ms {
+            feed.whole = feed.whole.min(first.number - 1);
+            return self.begin_repair(partition);
+        }
+        feed.overdue_at_ms = first.at_ms + STORE_RETRY_MS;
     }
 
     /// The store has not appended something, or nobody knows whether it has.

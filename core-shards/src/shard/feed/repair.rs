@@ -6,7 +6,6 @@ use super::super::home::Home;
 use super::{Feed, State};
 use crate::Now;
 use crate::ids::{Offset, Partition};
-use crate::limits::{REPAIR_BYTES_MAX, REPAIR_PUSHES_MAX};
 use crate::mail::{GapReason, Mail, Receipt};
 use crate::outputs::Outputs;
 use crate::store::{CatchUp, CaughtUp, Known, Progress, StoreRequest, Stored};
@@ -20,6 +19,8 @@ pub(super) struct Repair {
     ticket: u64,
     pushes: Vec<Stored>,
     bytes: usize,
+    /// How many and how much there may be.
+    bounds: (usize, usize),
     /// There was too much: the catch-up is to be asked for again.
     is_overrun: bool,
 }
@@ -28,7 +29,7 @@ impl Repair {
     /// Keeps what the feed brought until what was before it is known.
     pub(super) fn keep(&mut self, stored: Stored) {
         self.bytes += stored.payload.len();
-        if self.pushes.len() >= REPAIR_PUSHES_MAX || self.bytes > REPAIR_BYTES_MAX {
+        if self.pushes.len() >= self.bounds.0 || self.bytes > self.bounds.1 {
             (self.pushes, self.is_overrun) = (Vec::new(), true);
         }
         if !self.is_overrun {
@@ -75,10 +76,11 @@ impl Shard {
         let channels = channels.collect();
         self.feeds.ticket += 1;
         let ticket = self.feeds.ticket;
+        let bounds = self.feeds.repair_bounds(&self.limits.memory);
         let feed = self.feeds.of(partition);
         let users_after = feed.epoch.map_or(NOTHING_AFTER, |_| feed.heard.min(feed.whole));
         let bytes = pushes.iter().map(|stored| stored.payload.len()).sum();
-        feed.state = State::Repairing(Repair { ticket, pushes, bytes, is_overrun: false });
+        feed.state = State::Repairing(Repair { ticket, pushes, bytes, bounds, is_overrun: false });
         let catch_up = CatchUp { partition, ticket, users_after, channels };
         self.store_requests.push(StoreRequest::CatchUp(Box::new(catch_up)));
         self.metrics.catch_ups.increment();

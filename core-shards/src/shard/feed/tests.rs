@@ -350,3 +350,38 @@ fn a_crowded_queue_refuses_and_takes_again() {
     let refused_count = nodes.nodes[0].metrics.appends_refused.get() as usize;
     assert_eq!(nodes.heard(1, other).len(), count + 1 - (refused_count - 1));
 }
+
+#[test]
+fn what_the_feed_left_out_is_fetched_and_handed_out_in_its_order() {
+    let (mut nodes, one, other) = pair();
+    nodes.join(0, one, "b");
+    nodes.say(0, one, "a", "1");
+    nodes.heard(0, one);
+    nodes.heard(1, other);
+    nodes.store.loses_pushes = true;
+    nodes.say(0, one, "a", "2");
+    nodes.post(1, "user:7", "3");
+    nodes.say(0, one, "a", "4");
+    nodes.store.loses_pushes = false;
+    nodes.say(0, one, "b", "5");
+    assert_eq!(nodes.heard(0, one), ["5"]);
+    nodes.say(1, other, "a", "6");
+    assert_eq!(nodes.heard(1, other), ["2", "4", "6"]);
+    let heard = nodes.heard(0, one);
+    assert!(heard == ["2", "3", "4", "6"] || heard == ["2", "4", "6"], "{heard:?}");
+    nodes.pass(2_000);
+    assert_eq!(nodes.nodes[0].shard.holdings().store_waits, 0);
+}
+
+#[test]
+fn the_last_that_the_feed_left_out_is_missed_by_whoever_sent_it() {
+    let (mut nodes, one, _) = pair();
+    nodes.store.loses_pushes = true;
+    let ack = nodes.ask_for(0, one, r#"["message:send",{"channelId":"a","content":"1"}]"#);
+    assert!(ack.is_empty(), "{ack:?}");
+    nodes.store.loses_pushes = false;
+    nodes.pass(1_100);
+    let heard = nodes.nodes[0].inbox(one);
+    assert!(heard.iter().any(|packet| packet.contains(r#""content":"1""#)), "{heard:?}");
+    assert!(heard.iter().any(|packet| packet.starts_with("431[")), "{heard:?}");
+}

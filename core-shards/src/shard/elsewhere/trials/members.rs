@@ -39,6 +39,25 @@ fn a_node_that_starts_later_knows_who_is_there() {
 }
 
 #[test]
+fn a_channel_that_is_big_on_other_nodes_is_told_in_batches_from_the_first_member_on() {
+    let mut nodes = Nodes::new(2, 2, &limits());
+    let clients: Vec<Client> = (0..600).map(|user| nodes.connect(0, &user.to_string())).collect();
+    for client in &clients {
+        nodes.join(*client, "a");
+    }
+    let late = nodes.connect(1, "late");
+    nodes.join(late, "a");
+    nodes.pass(10_000);
+    nodes.inbox(late);
+    nodes.say(clients[7], "away");
+    nodes.pass(2_000);
+    let heard = nodes.inbox(late);
+    assert!(heard.iter().all(|packet| !packet.starts_with(r#"42["presence","#)), "{heard:?}");
+    let batches = heard.iter().filter(|packet| packet.starts_with(r#"42["presence:bulk","#));
+    assert!(batches.into_iter().any(|packet| packet.contains(r#""userId":"7""#)), "{heard:?}");
+}
+
+#[test]
 fn a_user_with_devices_on_two_nodes_is_one_member() {
     let mut nodes = Nodes::new(2, 2, &limits());
     let watcher = nodes.connect(0, "8");
