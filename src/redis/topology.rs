@@ -4,6 +4,7 @@
 //! `CLUSTER SLOTS` is asked, and not `CLUSTER SHARDS`: every version and Valkey answer it alike, it names the master
 //! first, and the ports are those for the asker, with TLS or without.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use protocol::redis::{Reply, SLOT_COUNT, Slot};
@@ -22,6 +23,11 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a node is asked last that said that the cluster is not whole: cut off from the others, it may name a
 /// master that is none any more, and two nodes that contradict each other would have every group move at each answer.
 const DISTRUST: Duration = Duration::from_secs(5);
+/// How long the word of a slot's former master counts more than a map of somebody else: the others learn of a move one
+/// after the other, and a group would go to and fro.
+const MOVED_COUNTS: Duration = Duration::from_secs(2);
+/// Moves that are remembered for that; of more, the oldest are believed as long as the next map.
+const MOVES_MAX: usize = 64;
 /// Nodes that a topology may name; Redis advises against more than a thousand.
 const NODES_MAX: usize = 1024;
 /// No master.
@@ -48,6 +54,8 @@ pub(super) struct Topology {
     /// Counts up, to ask another one each time.
     turn: usize,
     distrusted: Option<(Host, Instant)>,
+    /// Slots that were said to be elsewhere, where, and when; the latest last.
+    moves: VecDeque<(Slot, Host, Instant)>,
 }
 
 impl Topology {
@@ -64,6 +72,7 @@ impl Topology {
             is_asked: false,
             turn: 0,
             distrusted: None,
+            moves: VecDeque::new(),
         }
     }
 
@@ -108,6 +117,16 @@ impl Topology {
 
     /// A slot was said to be elsewhere: it is believed for this slot at once, and the whole is asked for.
     pub(super) fn handle_moved(&mut self, slot: Slot, owner: &Host, now: Instant) {
+        self.moves.retain(|(moved, _, _)| *moved != slot);
+        if self.moves.len() == MOVES_MAX {
+            self.moves.pop_front();
+        }
+        self.moves.push_back((slot, owner.clone(), now));
+        self.set_owner(slot, owner);
+        self.handle_doubt(now);
+    }
+
+    fn set_owner(&mut self, slot: Slot, owner: &Host) {
         let place = self.nodes.iter().position(|node| node == owner).unwrap_or_else(|| {
             if self.nodes.len() < NODES_MAX {
                 self.nodes.push(owner.clone());
@@ -117,7 +136,6 @@ impl Topology {
         if let (Some(slot), Ok(place)) = (self.owners.get_mut(usize::from(slot.0)), u16::try_from(place)) {
             *slot = place;
         }
-        self.handle_doubt(now);
     }
 
     /// Something contradicts what is believed: a master that is gone, or that says that it is none.
@@ -147,9 +165,15 @@ impl Topology {
         };
         self.is_asked = false;
         self.next_ask = now + BELIEVED + (BELIEVED / 3).mul_f64(f64::from(chance) / f64::from(u32::MAX));
-        let is_another = (&self.nodes, &self.owners) != (&nodes, &owners);
-        (self.nodes, self.owners) = (nodes, owners);
-        is_another
+        let former = (std::mem::replace(&mut self.nodes, nodes), std::mem::replace(&mut self.owners, owners));
+        self.moves.retain(|(_, _, since)| now.saturating_duration_since(*since) < MOVED_COUNTS);
+        for (slot, owner, _) in self.moves.clone() {
+            if self.owner(slot) != Some(&owner) {
+                self.set_owner(slot, &owner);
+                self.next_ask = now + MOVED_COUNTS;
+            }
+        }
+        former != (self.nodes.clone(), self.owners.clone())
     }
 }
 
@@ -292,6 +316,23 @@ mod tests {
         assert!(topology.is_due(now + PAUSE, false));
         assert!(!tell(&mut topology, "*0\r\n", now + PAUSE));
         assert!(topology.is_due(now + PAUSE + PAUSE, false));
+    }
+
+    #[test]
+    fn a_map_from_before_a_move_does_not_undo_it() {
+        let now = Instant::now();
+        let mut topology = told(now);
+        topology.handle_moved(Slot(3), &node(7002), now);
+        let old = format!("*2\r\n{}{}", range(0, 8191, "10.0.0.1", 7001), range(8192, 16_383, "", 7002));
+        tell(&mut topology, &old, now + PAUSE);
+        assert_eq!(topology.owner(Slot(3)), Some(&node(7002)));
+        assert_eq!(topology.owner(Slot(4)), Some(&node(7001)));
+        assert!(topology.is_due(now + PAUSE + MOVED_COUNTS, false), "asked again when everybody should know");
+        topology.handle_moved(Slot(3), &node(7001), now + PAUSE);
+        assert_eq!(topology.owner(Slot(3)), Some(&node(7001)), "the last word counts");
+        topology.handle_moved(Slot(3), &node(7002), now);
+        tell(&mut topology, &old, now + MOVED_COUNTS);
+        assert_eq!(topology.owner(Slot(3)), Some(&node(7001)), "in the end, the map does");
     }
 
     #[test]

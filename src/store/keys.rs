@@ -50,8 +50,8 @@ struct Tag {
 /// What a topic is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Subject<'a> {
-    /// A channel.
-    Channel(Partition, &'a str),
+    /// A channel, by its name.
+    Channel(Partition, &'a [u8]),
     /// What is said to users.
     Users(Partition),
     /// Presence of users.
@@ -59,7 +59,7 @@ pub(super) enum Subject<'a> {
     /// All nodes.
     Everybody,
     /// One node, by its run.
-    Node(&'a str),
+    Node(&'a [u8]),
 }
 
 impl Keys {
@@ -165,21 +165,18 @@ impl Keys {
         (self.slot(partition), name)
     }
 
-    /// What a topic is about; `None` if it is none of ours.
+    /// What a topic is about; `None` if it is none of ours. Asked for each message that comes: names are not read.
     pub(super) fn subject<'a>(&self, topic: &'a [u8]) -> Option<Subject<'a>> {
-        let topic = std::str::from_utf8(topic).ok()?;
         let (partition, rest) = self.tags.iter().zip(0..).find_map(|(tag, number)| {
-            Some((Partition(number), topic.strip_prefix(tag.text.as_str())?.strip_prefix(':')?))
+            Some((Partition(number), topic.strip_prefix(tag.text.as_bytes())?.strip_prefix(b":")?))
         })?;
         Some(match rest {
-            "u" => Subject::Users(partition),
-            "p" => Subject::Presence(partition),
-            "all" => Subject::Everybody,
-            rest => match rest.split_once(':')? {
-                ("f", channel) => Subject::Channel(partition, channel),
-                ("n", run) => Subject::Node(run),
-                _ => return None,
-            },
+            [b'f', b':', channel @ ..] => Subject::Channel(partition, channel),
+            b"u" => Subject::Users(partition),
+            b"p" => Subject::Presence(partition),
+            b"all" => Subject::Everybody,
+            [b'n', b':', run @ ..] => Subject::Node(run),
+            _ => return None,
         })
     }
 
@@ -243,10 +240,10 @@ mod tests {
             assert_eq!(Slot::of(&name), slot);
             assert_eq!(keys.subject(&name), Some(subject));
         };
-        check(&Topic::Channel("a:b".into()), Subject::Channel(Partition(2), "a:b"));
+        check(&Topic::Channel("a:b".into()), Subject::Channel(Partition(2), b"a:b"));
         check(&Topic::Presence(Partition(3)), Subject::Presence(Partition(3)));
         check(&Topic::Everybody, Subject::Everybody);
-        check(&Topic::Node(run), Subject::Node(run.as_str()));
+        check(&Topic::Node(run), Subject::Node(run.as_str().as_bytes()));
         assert_eq!(keys.subject(&keys.users_topic(Partition(1))), Some(Subject::Users(Partition(1))));
         for foreign in [&b"x"[..], b"{rt9.0}:u", b"\xff", &keys.counter(Partition(0))] {
             assert_eq!(keys.subject(foreign), None);

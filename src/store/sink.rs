@@ -56,7 +56,9 @@ impl Sink for Store {
     }
 
     fn watched(&self, _: GroupId, topic: &[u8]) {
-        if let Some(Subject::Channel(partition, channel)) = self.keys.subject(topic) {
+        if let Some(Subject::Channel(partition, channel)) = self.keys.subject(topic)
+            && let Ok(channel) = std::str::from_utf8(channel)
+        {
             self.channel_is_heard(&mut self.state.borrow_mut(), partition, channel);
         }
     }
@@ -95,10 +97,10 @@ fn failure(reply: Result<Reply<'_>, StoreTrouble>) -> Option<StoreTrouble> {
 /// The topic as the shard knows it; `None` if no signals are sent there.
 fn topic_of(subject: &Subject<'_>) -> Option<Topic> {
     Some(match subject {
-        Subject::Channel(_, channel) => Topic::Channel((*channel).into()),
+        Subject::Channel(_, channel) => Topic::Channel(std::str::from_utf8(channel).ok()?.into()),
         Subject::Users(_) => return None,
         Subject::Presence(partition) => Topic::Presence(*partition),
         Subject::Everybody => Topic::Everybody,
-        Subject::Node(run) => Topic::Node(RunId::parse(run)?),
+        Subject::Node(run) => Topic::Node(RunId::parse(std::str::from_utf8(run).ok()?)?),
     })
 }

@@ -58,9 +58,11 @@ impl World {
                     .map_err(|error| format!("{:?}: {error}", client.seat))?;
             }
         }
+        let unknown = Places::default();
         for client in &self.clients {
+            let places = if counts(&client) { &places } else { &unknown };
             for (channel, log) in &client.log {
-                let checked = self.check_log(channel, log, &places);
+                let checked = self.check_log(channel, log, places);
                 checked.map_err(|error| format!("{:?} in {channel}: {error}\n{log:?}", client.seat))?;
             }
             if client.is_there {

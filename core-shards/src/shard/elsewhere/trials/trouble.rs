@@ -31,6 +31,10 @@ fn the_users_of_a_node_that_died_leave_once_within_lease_and_grace() {
         let offline: Vec<_> = offline.filter_map(|packet| field(packet, "userId")).collect();
         assert_eq!(offline, ["7"], "once, and nobody who came back");
         assert_eq!(nodes.users_in(2, "a"), ["8", "9"]);
+        let metrics = &nodes.nodes[0].cores[0].metrics;
+        nodes.nodes[0].cores[0].shard.measure();
+        assert_eq!((metrics.nodes_alive.get(), metrics.nodes_lost.get()), (1, 1));
+        assert!(nodes.nodes[0].cores[0].shard.is_known_dead(nodes.nodes[1].run));
         nodes.pass(60_000);
         assert!(nodes.inbox(watcher).is_empty());
     }
@@ -134,6 +138,26 @@ fn a_state_of_many_pieces_is_told_whole() {
     nodes.pass(2_000);
     let remotes: usize = nodes.nodes[late].cores.iter().map(|core| core.shard.elsewhere.remote_count()).sum();
     assert_eq!(remotes, 2_000);
+}
+
+#[test]
+fn users_beyond_the_bound_are_taken_to_be_away_and_counted() {
+    let mut nodes = Nodes::new(2, 1, &limits());
+    nodes.nodes[0].cores[0].shard.limits.memory.remotes_max = 1;
+    nodes.nodes[0].cores[0].shard.limits.memory.venues_max = 1;
+    let clients = [nodes.connect(1, "7"), nodes.connect(1, "8")];
+    for client in clients {
+        nodes.join(client, "a");
+        nodes.join(client, "b");
+    }
+    assert_eq!((nodes.shown(0, "7").0, nodes.shown(0, "8").0), ("online", "offline"));
+    assert_eq!((nodes.users_in(0, "a"), nodes.users_in(0, "b")), (vec!["7".to_owned()], vec![]));
+    assert!(nodes.nodes[0].cores[0].metrics.remotes_refused.get() > 0);
+    for client in clients {
+        nodes.end(client, Ending::Left);
+    }
+    nodes.pass(60_000);
+    assert_eq!(nodes.holdings(0), 0);
 }
 
 fn step(nodes: &mut Nodes, clients: &mut Vec<Client>, random: &mut fastrand::Rng) {
