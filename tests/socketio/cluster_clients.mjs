@@ -82,8 +82,14 @@ class Chatter {
 
   #note({ id, channelId, content, offset }, way) {
     const position = this.#positions.get(channelId);
-    if (position) position.offset = Math.max(position.offset, offset);
-    this.#write(channelId, { kind: 'message', id, mark: content, offset, way });
+    // While a join has no answer, what came before its events may be in that answer alone.
+    if (position && this.#joined.has(channelId)) position.offset = Math.max(position.offset, offset);
+    const line = { at: Date.now(), kind: 'message', id, mark: content, offset, way };
+    const page = (this.pages[channelId] ??= []);
+    const later = way === 'since' ? page.findIndex((other) => other.kind === 'message' && other.offset >= offset) : -1;
+    // As a client shows it: each message once, in its place.
+    if (later === -1) page.push(line);
+    else if (!page.some((other) => other.id === id)) page.splice(later, 0, line);
   }
 
   #write(channel, line) {
