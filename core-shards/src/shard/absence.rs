@@ -107,7 +107,7 @@ impl Shard {
         let cursor = form.has_cursor.then(|| {
             let (bytes, target) = (publication.memory_bytes(), Target::Session(session.origin));
             let position = self.journal.push(target, bytes, publication.clone(), now.monotonic_ms());
-            session.particulars.set_apart_end(position);
+            session.particulars.set_only_here_end(position);
             if self.placement.is_joined() {
                 self.lanes.mark(position);
                 return self.lanes.cursor().to_owned();

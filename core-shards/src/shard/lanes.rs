@@ -77,6 +77,11 @@ impl Lanes {
         seq >= known
     }
 
+    /// A home said how far it has come: everything before that was handed out to its members here.
+    pub(super) fn raise(&mut self, lane: Lane, seq: u64) {
+        self.advance(lane, seq.max(self.vector.seq(lane)));
+    }
+
     /// Something was sent to one session out of turn: it stands in the journal at this position.
     pub(super) fn mark(&mut self, position: u64) {
         self.vector.mark = position;

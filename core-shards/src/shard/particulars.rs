@@ -20,6 +20,18 @@ pub(super) struct Adopted {
     pub(super) pid: Box<str>,
     /// The cursor with which it came.
     pub(super) cursor: Box<str>,
+    /// From where on the channels that it brought along are the session's, by the tickets of their joins here. What it
+    /// was given at its arrival is behind that: another node finds it there for a client that did not get it.
+    pub(super) starts: Box<[(u32, u64)]>,
+    /// The same of its user's own room.
+    pub(super) own_start: u64,
+}
+
+impl Adopted {
+    /// From where on a channel is the session's, if it brought it along.
+    pub(super) fn start_of(&self, ticket: u32) -> Option<u64> {
+        self.starts.iter().find(|(of, _)| *of == ticket).map(|(_, start)| *start)
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -28,6 +40,7 @@ struct Kept {
     followed: Vec<UserId>,
     apart_begin: u64,
     apart_end: u64,
+    only_here_end: u64,
     own_start: u64,
     adopted: Option<Adopted>,
     expires_at_ms: u64,
@@ -41,6 +54,7 @@ impl Default for Kept {
             followed: Vec::new(),
             apart_begin: 0,
             apart_end: 0,
+            only_here_end: 0,
             own_start: 0,
             adopted: None,
             expires_at_ms: u64::MAX,
@@ -106,6 +120,17 @@ impl Particulars {
         self.kept.as_ref().map_or(0, |kept| kept.apart_begin)
     }
 
+    /// The last place in the core's journal of what no other node could give the session; 0 if there was nothing.
+    pub(super) fn only_here_end(&self) -> u64 {
+        self.kept.as_ref().map_or(0, |kept| kept.only_here_end)
+    }
+
+    /// Something was for this session alone, and no other node could give it.
+    pub(super) fn set_only_here_end(&mut self, position: u64) {
+        self.set_apart_end(position);
+        self.change(|kept| kept.only_here_end = position);
+    }
+
     /// Something was for this session alone.
     pub(super) fn set_apart_end(&mut self, position: u64) {
         self.change(|kept| {
@@ -124,8 +149,23 @@ impl Particulars {
 
     /// The cursor alone says from which place on the own room is the session's.
     pub(super) fn forget_own_start(&mut self) {
-        if self.own_start() > 0 {
-            self.change(|kept| kept.own_start = 0);
+        if self.own_start() > 0 || self.adopted().is_some() {
+            self.change(|kept| {
+                kept.own_start = 0;
+                if let Some(adopted) = &mut kept.adopted {
+                    adopted.own_start = 0;
+                }
+            });
+        }
+    }
+
+    /// The cursor alone says from which place on a channel is the session's that it brought along.
+    pub(super) fn forget_start(&mut self, ticket: u32) {
+        if self.adopted().is_some_and(|adopted| adopted.start_of(ticket).is_some()) {
+            self.change(|kept| {
+                let starts = kept.adopted.iter_mut().flat_map(|adopted| &mut adopted.starts);
+                starts.filter(|(of, _)| *of == ticket).for_each(|(_, start)| *start = 0);
+            });
         }
     }
 

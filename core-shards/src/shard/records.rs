@@ -230,10 +230,13 @@ impl Shard {
 
     fn record_of(&self, session: &Session) -> Vec<u8> {
         let members = session.memberships.iter().filter(|membership| membership.is_member());
+        let adopted = session.particulars.adopted();
         let channels = members.map(|membership| KeptChannel {
             name: &self.rooms.at(membership.room).channel,
             spellings: membership.spellings.bits(),
-            start: membership.journal_start,
+            start: adopted
+                .and_then(|adopted| adopted.start_of(membership.ticket))
+                .unwrap_or(membership.journal_start),
         });
         let record = SessionRecord {
             run: self.run.as_str(),
@@ -243,8 +246,8 @@ impl Shard {
             sid: &self.sid_of(session),
             dialect: session.dialect,
             said: session.said,
-            apart_end: session.particulars.apart_end(),
-            own_start: session.particulars.own_start(),
+            apart_end: session.particulars.only_here_end(),
+            own_start: adopted.map_or_else(|| session.particulars.own_start(), |adopted| adopted.own_start),
             followed: session.particulars.followed().iter().map(|user| &**user).collect(),
             channels: channels.collect(),
         };

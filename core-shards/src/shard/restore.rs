@@ -79,6 +79,10 @@ struct Restoring {
     is_complete: bool,
     /// The join that only asks for what was said in the user's own room; 0 if the session is in it.
     own_ticket: u32,
+    /// That room.
+    own_room: Box<str>,
+    /// From where on each channel is told, by the tickets of the joins.
+    starts: Box<[(u32, u64)]>,
     /// The place up to which that answer goes; none before it has come.
     own_seq: Option<u64>,
     /// What was missed, in the order of the answers.

@@ -124,6 +124,7 @@ impl Session {
         for membership in &mut self.memberships {
             if membership.is_member() && rooms.contains(&membership.room) {
                 membership.journal_start = 0;
+                self.particulars.forget_start(membership.ticket);
             }
         }
         self.particulars.forget_own_start();

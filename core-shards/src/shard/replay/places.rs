@@ -115,7 +115,12 @@ impl Shard {
         for (position, entry, form) in self.missed_places(session, &start) {
             match entry.target {
                 Target::Room { lane, seq, .. } | Target::Own { lane, seq, .. } => reached.set(lane, seq),
-                Target::Session(_) => reached.mark = position,
+                Target::Session(_) => {
+                    reached.mark = position;
+                    // Whatever its lane brought before was handed out before, so it is replayed before.
+                    let (lane, seq) = (entry.publication.lane, entry.publication.seq);
+                    reached.set(lane, seq.max(reached.seq(lane)));
+                }
             }
             let cursor = reached.text();
             out.send(id, |frame| entry.publication.splice(frame, form, &cursor));

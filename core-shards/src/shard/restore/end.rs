@@ -92,11 +92,13 @@ impl Shard {
         now: Now,
         out: &mut Outputs,
     ) {
-        let Restoring { mut session, pid, sid, start, members, .. } = restoring;
+        let Restoring { mut session, pid, sid, start, members, own_ticket, starts, .. } = restoring;
         let own_room = format!("user:{}", newcomer.identity.user);
         let own_start = self.place_in(self.lanes.vector(), &own_room).max(self.place_in(&start, &own_room));
         let cursor = newcomer.resume.as_ref().map(|resume| resume.offset.clone()).unwrap_or_default();
-        session.particulars.adopt(Adopted { sid, pid, cursor }, own_start);
+        let of_own = starts.iter().find(|(ticket, _)| own_ticket > 0 && *ticket == own_ticket);
+        let adopted = Adopted { own_start: of_own.map_or(0, |(_, start)| *start), sid, pid, cursor, starts };
+        session.particulars.adopt(adopted, own_start);
         let rooms = self.begin_places(&mut session, &start);
         let followed = session.particulars.followed().to_vec();
         let (origin, user) = (session.origin, session.user);
@@ -114,6 +116,7 @@ impl Shard {
                 reached.mark = self.journal.push(target, bytes, publication.clone(), now.monotonic_ms());
                 self.lanes.mark(reached.mark);
                 if let Some(session) = self.sessions.get_mut(id) {
+                    // Other nodes find it where this one did: in its channel, behind the client's cursor.
                     session.particulars.set_apart_end(reached.mark);
                 }
             }

@@ -70,6 +70,8 @@ impl Shard {
             open_count: joins.len(),
             is_complete: true,
             own_ticket,
+            own_room: own_room.into(),
+            starts: joins.iter().map(|(.., ticket, _, after_seq)| (*ticket, *after_seq)).collect(),
             own_seq: None,
             missed: Vec::new(),
             members: Vec::new(),
@@ -169,7 +171,15 @@ impl Shard {
     pub(in crate::shard) fn gather_past(&mut self, joined: Joined, now: Now, out: &mut Outputs) {
         let id = joined.reply.session;
         let Some(restoring) = self.restores.restoring_mut(id) else { return };
+        let (placement, lanes) = (&self.placement, &mut self.lanes);
+        // The cursors of this core must not fall behind what the session is given of the past.
+        let mut reach = |channel: &str| {
+            if let Some(partition) = placement.partition_of(channel) {
+                lanes.raise(Lane::from(partition), joined.seq);
+            }
+        };
         let form = if joined.ticket == restoring.own_ticket {
+            reach(&restoring.own_room);
             restoring.own_seq = Some(joined.seq);
             Some(restoring.session.form(Spelling::Bare))
         } else {
@@ -178,6 +188,7 @@ impl Shard {
             let room = self.rooms.get_mut(joined.room);
             membership.zip(room).map(|(membership, room)| {
                 // From here on like a session that was lost here: what is handed out is kept for it.
+                reach(&room.channel);
                 membership.journal_start = joined.seq;
                 room.waiting_count -= 1;
                 room.detached_count += 1;

@@ -105,6 +105,35 @@ fn a_session_is_taken_up_on_another_node_when_its_own_has_died() {
 }
 
 #[test]
+fn a_replay_that_breaks_goes_on_at_yet_another_node() {
+    for (read_count, is_dead) in (0..12).flat_map(|count| [(count, false), (count, true)]) {
+        let mut nodes = Nodes::new(3);
+        let talker = nodes.enter(2, 0, "8");
+        let mut client = Client::new(&mut nodes, 0, 1, "7");
+        nodes.join(2, talker, "a");
+        client.join(&mut nodes, "a");
+        nodes.say(2, talker, "a", "0");
+        client.read(&mut nodes, usize::MAX);
+        client.lose(&mut nodes);
+        for number in 1..4 {
+            nodes.say(2, talker, "a", &number.to_string());
+        }
+        assert!(client.resume(&mut nodes, 1));
+        client.read(&mut nodes, read_count);
+        if is_dead {
+            nodes.store.remove(1);
+        } else {
+            client.lose(&mut nodes);
+        }
+        nodes.say(2, talker, "a", "4");
+        assert!(client.resume(&mut nodes, 2), "after {read_count}");
+        nodes.say(2, talker, "a", "5");
+        client.read(&mut nodes, usize::MAX);
+        assert_eq!(client.got, ["0", "1", "2", "3", "4", "5"], "after {read_count}");
+    }
+}
+
+#[test]
 fn only_one_node_takes_a_session_up_and_only_for_its_user() {
     let (mut nodes, _, mut client) = pair();
     client.lose(&mut nodes);
