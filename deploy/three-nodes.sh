@@ -55,6 +55,8 @@ binary() {
 
 start_node() {
   local number=$1
+  ! (exec 3<>"/dev/tcp/127.0.0.1/$(node_port "$number")") 2>/dev/null ||
+    fail "something listens on port $(node_port "$number") already"
   REALTIME_HOST=127.0.0.1 REALTIME_PORT=$(node_port "$number") REALTIME_REDIS_ENABLED=true \
     REALTIME_REDIS_URL=${REALTIME_REDIS_URL:-redis://127.0.0.1:$redis_port} launch "node-$number" "$(binary)"
   for ((waited = 0; waited < ready_seconds_max * 10; waited++)); do

@@ -147,6 +147,8 @@ impl<C> Detours<C> {
             return Err(Lost(traveller.command));
         }
         traveller.way = Way::Owner;
+        // Between two masters it goes to and fro until all keys have moved: that is bounded by time alone.
+        traveller.redirect_count = 0;
         let lane = self.lane(slot);
         lane.refused = Some(now + AGAIN_AFTER);
         lane.wait(traveller);
@@ -329,6 +331,21 @@ mod tests {
             traveller = release(&mut detours, now).pop().unwrap().1;
         }
         assert_eq!(detours.handle_redirected(SLOT, traveller, Way::Owner).unwrap_err().0, 0);
+    }
+
+    #[test]
+    fn a_command_may_go_to_and_fro_as_long_as_its_keys_are_on_their_way() {
+        let mut now = Instant::now();
+        let mut detours = Detours::new();
+        let mut traveller = detours.admit(SLOT, 0).unwrap();
+        for _ in 0..3 * REDIRECTS_MAX {
+            detours.handle_redirected(SLOT, traveller, there()).unwrap();
+            traveller = release(&mut detours, now).pop().unwrap().1;
+            detours.handle_refused(SLOT, traveller, now).unwrap();
+            now += AGAIN_AFTER;
+            traveller = release(&mut detours, now).pop().unwrap().1;
+        }
+        assert_eq!(traveller.command, 0);
     }
 
     #[test]

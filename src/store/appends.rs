@@ -147,7 +147,7 @@ impl Store {
                 true => self.keys.users_topic(partition),
                 false => self.keys.channel_topic(partition, channel),
             });
-            call.argument(&envelope::body(channel, &append.payload));
+            call.argument_with(|bytes| envelope::push_body(bytes, channel, &append.payload));
             if let Some(idempotency) = &append.idempotency {
                 call.argument(idempotency.as_bytes());
                 call.argument(append.id.as_str().as_bytes());
@@ -220,6 +220,12 @@ impl Call {
     fn argument(&mut self, text: &[u8]) {
         let range = self.push(text);
         self.arguments.push(range);
+    }
+
+    fn argument_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let begin = self.bytes.len();
+        write(&mut self.bytes);
+        self.arguments.push(begin..self.bytes.len());
     }
 
     fn push(&mut self, text: &[u8]) -> Range<usize> {

@@ -31,14 +31,12 @@ pub(super) enum Told<'a> {
     Signal(&'a [u8]),
 }
 
-/// What the script for appending puts behind the head.
-pub(super) fn body(channel: &str, payload: &[u8]) -> Vec<u8> {
-    let mut body = Vec::with_capacity(2 + channel.len() + payload.len());
+/// Appends what the script for appending puts behind the head.
+pub(super) fn push_body(out: &mut Vec<u8>, channel: &str, payload: &[u8]) {
     let length = u16::try_from(channel.len()).expect("names of channels are bounded far below 64 KiB");
-    body.extend(length.to_be_bytes());
-    body.extend_from_slice(channel.as_bytes());
-    body.extend_from_slice(payload);
-    body
+    out.extend(length.to_be_bytes());
+    out.extend_from_slice(channel.as_bytes());
+    out.extend_from_slice(payload);
 }
 
 /// Reads what was published to a topic of the partition.
@@ -149,7 +147,8 @@ mod tests {
 
     #[test]
     fn a_publication_is_read_with_its_place_and_no_piece_of_it_is() {
-        let text = [HEAD, &body("gen\u{e4}", b"hello")].concat();
+        let mut text = HEAD.to_vec();
+        push_body(&mut text, "gen\u{e4}", b"hello");
         let stored = read_stored(&text, Partition(3)).unwrap();
         assert_eq!(
             (&*stored.channel, stored.partition, &*stored.payload),

@@ -1,6 +1,6 @@
 //! What `deploy/` describes, started by its own script, with stock clients beside the test's.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -9,18 +9,26 @@ use super::checker::judge;
 use super::site::{Crowd, Load, seconds};
 use super::stock::StockClients;
 
-/// The first of the ports that the script takes.
-const PORT: u16 = 21_490;
+/// Ports that the script takes: the balancer's, and those after it.
+const PORTS: u16 = 5;
 
 /// The set-up of the script. It is stopped with this value.
 struct Deployed {
     state: PathBuf,
+    port: u16,
 }
 
 impl Deployed {
     fn start() -> Self {
         let name = format!("three-nodes-{}", std::process::id());
-        let deployed = Self { state: PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name) };
+        let state = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+        let first_ports = (21_450..21_495).step_by(usize::from(PORTS));
+        let mut first_ports = first_ports
+            .skip(std::process::id() as usize % 9)
+            .chain((21_450..21_495).step_by(usize::from(PORTS)));
+        let port = first_ports.find(|first| (*first..*first + PORTS).all(|port| is_free(&port)));
+        let deployed = Self { state, port: port.unwrap() };
         deployed.run(&["start"]);
         deployed
     }
@@ -37,7 +45,7 @@ impl Deployed {
         Command::new(script)
             .args(command)
             .env("THREE_NODES_STATE", &self.state)
-            .env("THREE_NODES_PORT", PORT.to_string())
+            .env("THREE_NODES_PORT", self.port.to_string())
             .env("NODE_BIN", super::node::binary())
             .env("REALTIME_AUTH_REQUIRED", "false")
             .env("REALTIME_RATE_LIMIT_ENABLED", "false")
@@ -48,7 +56,7 @@ impl Deployed {
     }
 
     fn address(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], PORT))
+        SocketAddr::from(([127, 0, 0, 1], self.port))
     }
 }
 

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::{Connection, Options, Redis, Reply, wait_until};
+use super::{Connection, Options, PATIENCE, Redis, Reply, wait_until};
 
 const MASTER_COUNT: usize = 3;
 const NODE_COUNT: usize = 6;
@@ -37,8 +37,11 @@ impl RedisCluster {
             .with("repl-diskless-sync-delay", "0");
         let nodes: Vec<Redis> = (0..NODE_COUNT).map(|_| Redis::launch(settings.clone())).collect();
         nodes.iter().for_each(Redis::wait_until_it_answers);
-        let mut redis_cli = Command::new("redis-cli");
-        redis_cli.args(["--cluster", "create"]).args(nodes.iter().map(Redis::address));
+        // By itself it waits for ever where the nodes do not find each other.
+        let mut redis_cli = Command::new("timeout");
+        redis_cli
+            .args([&PATIENCE.as_secs().to_string(), "redis-cli", "--cluster", "create"])
+            .args(nodes.iter().map(Redis::address));
         redis_cli.args(["--cluster-replicas", "1", "--cluster-yes"]).stdin(Stdio::null());
         if let Some(password) = &settings.password {
             redis_cli.args(["-a", password]);

@@ -208,7 +208,7 @@ fn who_was_away_is_told_on_any_node_what_was_missed() {
 #[test]
 fn nothing_is_lost_or_repeated_wherever_a_client_comes_back() {
     let (mut moved_count, mut tried_count) = (0, 0);
-    for seed in 0..300 {
+    for seed in 0..150 {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut nodes = Nodes::away(3, &Limits { offline_life_ms: 0, ..trial::quiet() });
         nodes.connect_all();
@@ -295,7 +295,7 @@ fn nothing_is_lost_or_repeated_wherever_a_client_comes_back() {
 #[test]
 fn nothing_is_repeated_or_silently_lost_when_lines_break_and_clients_move() {
     let (mut moved_count, mut tried_count) = (0, 0);
-    for seed in 0..300 {
+    for seed in 0..150 {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut nodes = Nodes::away(3, &Limits { offline_life_ms: 0, ..trial::quiet() });
         nodes.connect_all();
