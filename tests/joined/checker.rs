@@ -50,8 +50,9 @@ impl World {
             }
             kept.insert(channel, (epoch, tail));
         }
-        // When all nodes die that knew what the store forgot, nobody is left to find that out.
-        let counts = |client: &&Client| self.forgot.is_empty() || !self.nodes[client.seat.node].is_dead;
+        // What a store forgot may be given out anew by nodes that had not heard of it, until one that had renounces the
+        // epoch: then those who have the one are told, and those who have the other.
+        let counts = |_: &&Client| self.forgot.is_empty();
         for client in self.clients.iter().filter(counts) {
             for (channel, log) in &client.log {
                 note_places(&mut places, channel, log)

@@ -121,16 +121,15 @@ impl Shard {
         }
         let mut followed = self.progress_all(channels, now, out);
         followed.extend(users.into_iter().flatten());
+        // What is of another epoch than the answer came after it.
+        let mut is_stale = is_overrun;
+        is_stale |= pushes.iter().any(|stored| stored.place.partition_epoch != head.epoch);
         followed.extend(pushes);
         // The same may have come in several ways.
         followed.sort_by_key(|stored| stored.place.number);
         followed.dedup_by_key(|stored| stored.place.number);
-        let mut is_stale = is_overrun;
-        for stored in followed {
-            match stored.place.partition_epoch == head.epoch {
-                true => self.take_in(&stored, now, out),
-                false => is_stale = true,
-            }
+        for stored in followed.iter().filter(|stored| stored.place.partition_epoch == head.epoch) {
+            self.take_in(stored, now, out);
         }
         let feed = self.feeds.of(partition);
         (feed.heard, feed.whole) = (feed.heard.max(head.number), u64::MAX);
@@ -213,11 +212,12 @@ impl Home {
     /// The last offset of another epoch that members have no use for: what follows is handed out to them. They have it; or
     /// it is of a former epoch, and nobody knows how it goes with what they have.
     fn last_before(&self, progress: &Progress) -> Offset {
-        if self.goes_on_in(progress) {
-            return self.last_offset;
-        }
         let is_former = |stored: &&Stored| stored.place.epoch != progress.epoch;
         let former = progress.tail.iter().filter(is_former).map(|stored| stored.place.offset).max();
+        if self.goes_on_in(progress) {
+            // Numbers of a former epoch have no place among those of this one.
+            return former.unwrap_or(self.last_offset).max(self.last_offset);
+        }
         let first = progress.tail.first().map(|first| first.place.offset.before());
         former.or(first).unwrap_or(progress.offset)
     }
