@@ -182,7 +182,9 @@ impl World {
 
     /// What was acknowledged is in the store, unless that forgot; and everybody who was there has it, or was told.
     fn check_taken(&self, kept: &BTreeMap<String, (String, Vec<Stored>)>) -> Checked {
-        for sender in &self.clients {
+        // When the node dies that knew what the store forgot, nobody is left to tell.
+        let counts = |sender: &&Client| self.forgot.is_empty() || !self.nodes[sender.seat.node].is_dead;
+        for sender in self.clients.iter().filter(counts) {
             for (number, channel) in &sender.sent {
                 if sender.answers.get(number) != Some(&true) {
                     continue;
