@@ -104,10 +104,14 @@ impl Reader<'_> {
         findings
     }
 
-    /// What was heard and is not what somebody said here, or was refused.
+    /// What was heard and is not what somebody said here, or was refused. A message of a former epoch may have another
+    /// id than its sender knows: who forgot the epoch forgot the idempotency key too, and the sender said it again.
     fn strangers(&self, said: &HashMap<&str, &Said>) -> Vec<String> {
         let mut findings = Vec::new();
+        let last_epoch = self.page.iter().rev().find_map(|(_, line)| epoch(line));
+        let mut current = None;
         for (_, line) in self.page {
+            current = epoch(line).or(current);
             let Line::Message { id, mark, .. } = line else { continue };
             match said.get(mark.as_str()) {
                 None => findings.push(self.finding(&format!("nobody said {mark}"))),
@@ -117,7 +121,9 @@ impl Reader<'_> {
                 Some(Said { fate: Fate::Refused(code), .. }) => {
                     findings.push(self.finding(&format!("{mark} was refused with {code}")));
                 }
-                Some(Said { fate: Fate::Acked { id: acked, .. }, .. }) if acked != id => {
+                Some(Said { fate: Fate::Acked { id: acked, .. }, .. })
+                    if acked != id && current == last_epoch =>
+                {
                     findings.push(self.finding(&format!("{mark} is {id} here and {acked} for its sender")));
                 }
                 Some(_) => {}
@@ -127,31 +133,28 @@ impl Reader<'_> {
     }
 }
 
-/// Places that hold two messages, and marks that became two messages.
+/// Places that hold two messages, and marks that became two messages within an epoch.
 fn contradictions(diaries: &[Diary]) -> Vec<String> {
     let mut at_place: HashMap<(&str, &str, u64), &str> = HashMap::new();
-    let mut of_mark: HashMap<&str, &str> = HashMap::new();
+    let mut of_mark: HashMap<(&str, &str), &str> = HashMap::new();
     let mut findings = HashSet::new();
     for (channel, page) in diaries.iter().flat_map(|diary| &diary.pages) {
-        let mut epoch = "";
+        let mut current = "";
         for (_, line) in page {
-            match line {
-                Line::Joined { epoch: of, .. } | Line::Announced { epoch: of, .. } => epoch = of,
-                Line::Message { id, mark, offset, .. } => {
-                    let other = of_mark.insert(mark, id).filter(|other| other != id);
-                    findings.extend(other.map(|other| {
-                        let (one, two) = (other.min(id), other.max(id));
-                        format!("{mark} is {one} and {two}")
-                    }));
-                    if *offset > 0 {
-                        let place = (channel.as_str(), epoch, *offset);
-                        let other = at_place.insert(place, id).filter(|other| other != id);
-                        findings.extend(other.map(|other| {
-                            let (one, two) = (other.min(id), other.max(id));
-                            format!("{channel} {epoch} {offset} is {one} and {two}")
-                        }));
-                    }
-                }
+            current = epoch(line).unwrap_or(current);
+            let Line::Message { id, mark, offset, .. } = line else { continue };
+            let other = of_mark.insert((mark, current), id).filter(|other| other != id);
+            findings.extend(other.map(|other| {
+                let (one, two) = (other.min(id), other.max(id));
+                format!("{mark} is {one} and {two}")
+            }));
+            if *offset > 0 {
+                let place = (channel.as_str(), current, *offset);
+                let other = at_place.insert(place, id).filter(|other| other != id);
+                findings.extend(other.map(|other| {
+                    let (one, two) = (other.min(id), other.max(id));
+                    format!("{channel} {current} {offset} is {one} and {two}")
+                }));
             }
         }
     }
@@ -190,6 +193,14 @@ fn owed(number: usize, diary: &Diary, diaries: &[Diary], said: &HashMap<&str, &S
         verdict
             .findings
             .extend(missing.iter().map(|mark| format!("{} in {channel}: missed {mark}", diary.name)));
+    }
+}
+
+/// The epoch that the line says is the channel's from here on.
+fn epoch(line: &Line) -> Option<&str> {
+    match line {
+        Line::Joined { epoch, .. } | Line::Announced { epoch, .. } => Some(epoch),
+        Line::Message { .. } => None,
     }
 }
 
@@ -262,6 +273,22 @@ fn every_planted_fault_is_found() {
     let refused = [acked("a", 1), ("b", Fate::Refused("SERVER_BUSY".to_owned()))];
     let findings = run(&refused, &lines, &lines);
     assert!(findings[0].contains("b was refused with SERVER_BUSY"), "{findings:?}");
+}
+
+#[test]
+fn a_message_may_become_another_only_when_its_epoch_is_forgotten() {
+    let said = [acked("a", 1)];
+    let before = Line::Message { id: "other".to_owned(), mark: "a".to_owned(), offset: 1, way: Way::Event };
+    let news = |epoch: &str| Line::Announced {
+        epoch: epoch.to_owned(),
+        offset: 0,
+        reason: "epoch-changed".to_owned(),
+    };
+    let forgotten = [before.clone(), news("F"), heard("a", 1)];
+    assert_eq!(run(&said, &[news("F"), heard("a", 1)], &forgotten), [""; 0]);
+    let findings = run(&said, &[heard("a", 1)], &[before, news("E"), heard("a", 2)]);
+    assert!(findings.iter().any(|finding| finding.contains("a is other here")), "{findings:?}");
+    assert!(findings.iter().any(|finding| finding.contains("a is id-a and other")), "{findings:?}");
 }
 
 #[test]
