@@ -133,7 +133,6 @@ use users::Users;
 
 pub use calls::refused;
 pub use connect::{Identity, Newcomer, Resume};
-pub use elsewhere::Carried;
 pub use holdings::Holdings;
 pub use publish::is_longer;
 pub use queries::owned_since;

@@ -43,17 +43,6 @@ use telling::Telling;
 pub(super) use distant::Distant;
 pub(super) use remote::Abroad;
 
-/// Bytes that one node carries to another for its engine: a request about a session of the other, or the answer to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Carried {
-    /// Who sent them.
-    pub from: RunId,
-    /// A request, as opposed to an answer.
-    pub is_request: bool,
-    /// As they were given to [`Shard::carry`].
-    pub bytes: Vec<u8>,
-}
-
 /// A channel that somebody is in on another node.
 #[derive(Debug)]
 struct Venue {
@@ -85,7 +74,6 @@ pub(super) struct Elsewhere {
     venue_count: usize,
     /// Rights that ended lately, with when that was, in monotonic milliseconds: told again to whoever was away.
     revoked: VecDeque<(u64, Vec<u8>)>,
-    carried: Vec<Carried>,
     /// When something is due next, in monotonic milliseconds; `u64::MAX` on a node that is alone.
     pub(super) next_ms: u64,
     /// When all lanes are told again, in monotonic milliseconds.
@@ -106,7 +94,6 @@ impl Elsewhere {
             remote_count: 0,
             venue_count: 0,
             revoked: VecDeque::new(),
-            carried: Vec::new(),
             next_ms: if partition_count > 0 { now_ms } else { u64::MAX },
             next_heads_ms: now_ms,
         }
@@ -191,8 +178,6 @@ impl Shard {
                 self.revoke_everywhere(user.map(Into::into), channel.map(Into::into), out);
             }
             (Topic::Node(_), Word::Evicted { pid }) => self.pass_eviction(pid, out),
-            (Topic::Node(_), Word::Request(bytes)) => self.note_carried(run, true, bytes),
-            (Topic::Node(_), Word::Response(bytes)) => self.note_carried(run, false, bytes),
             _ => self.metrics.signals_refused.increment(),
         }
     }
@@ -203,22 +188,6 @@ impl Shard {
             let signal = Signal { run: self.run.as_str(), word }.bytes();
             self.store_requests.push(StoreRequest::Signal(topic, signal));
         }
-    }
-
-    /// Sends bytes to another node's engine: a request about a session of that node, or the answer to one. Nobody says
-    /// whether they came there.
-    pub fn carry(&mut self, to: RunId, is_request: bool, bytes: &[u8]) {
-        let word = if is_request { Word::Request(bytes) } else { Word::Response(bytes) };
-        self.signal(Topic::Node(to), word);
-    }
-
-    /// What other nodes carried here for this node's engine, in order.
-    pub fn take_carried(&mut self) -> Vec<Carried> {
-        std::mem::take(&mut self.elsewhere.carried)
-    }
-
-    fn note_carried(&mut self, from: RunId, is_request: bool, bytes: &[u8]) {
-        self.elsewhere.carried.push(Carried { from, is_request, bytes: bytes.to_vec() });
     }
 
     /// A letter about other nodes.

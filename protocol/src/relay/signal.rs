@@ -52,10 +52,6 @@ pub enum Word<'a> {
         /// The session's private id.
         pid: &'a str,
     },
-    /// To one node: a request of Engine.IO that came in elsewhere and is about a session of this node.
-    Request(&'a [u8]),
-    /// To one node: the answer to it.
-    Response(&'a [u8]),
     /// On the topic of the user's partition: the user spent something of a limit.
     Spent {
         /// Who.
@@ -143,7 +139,6 @@ impl<'a> Signal<'a> {
                 push_option(out, *channel);
             }
             Word::Evicted { pid } => push_text(out, pid),
-            Word::Request(bytes) | Word::Response(bytes) => out.extend_from_slice(bytes),
             Word::Spent { user, class } => {
                 push_text(out, user);
                 out.push(*class);
@@ -181,8 +176,6 @@ impl<'a> Signal<'a> {
             b's' => Word::Said { user: fields.text()?, status: fields.status()?? },
             b'r' => Word::Revoked { user: fields.option()?, channel: fields.option()? },
             b'e' => Word::Evicted { pid: fields.text()? },
-            b'q' => Word::Request(fields.rest()),
-            b'a' => Word::Response(fields.rest()),
             b'u' => Word::Spent { user: fields.text()?, class: fields.byte()? },
             b'n' => Word::Notified { user: fields.text()?, name: fields.text()?, id: fields.option()? },
             b'h' => Word::Hello,
@@ -202,8 +195,6 @@ impl Word<'_> {
             Self::Said { .. } => b's',
             Self::Revoked { .. } => b'r',
             Self::Evicted { .. } => b'e',
-            Self::Request(_) => b'q',
-            Self::Response(_) => b'a',
             Self::Spent { .. } => b'u',
             Self::Notified { .. } => b'n',
             Self::Hello => b'h',
@@ -279,8 +270,6 @@ mod tests {
             Word::Revoked { user: Some("7"), channel: None },
             Word::Revoked { user: None, channel: Some("a") },
             Word::Evicted { pid: "0A1B2C3D00SECRET" },
-            Word::Request(b"GET \xff"),
-            Word::Response(b""),
             Word::Spent { user: "7", class: 4 },
             Word::Notified { user: "7", name: "notification:read", id: None },
             Word::Hello,
@@ -293,7 +282,7 @@ mod tests {
     #[test]
     fn what_was_written_is_read_again_and_nothing_else_is() {
         for word in words() {
-            let is_open = matches!(word, Word::Request(_) | Word::Response(_) | Word::Changes(_));
+            let is_open = matches!(word, Word::Changes(_));
             let signal = Signal { run: "0A1B2C3D", word };
             let mut bytes = signal.bytes();
             assert_eq!(Signal::read(&bytes).as_ref(), Some(&signal));

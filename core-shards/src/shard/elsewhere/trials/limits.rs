@@ -83,17 +83,3 @@ fn what_was_read_on_one_device_is_read_on_those_of_other_nodes() {
     assert!(heard.iter().any(|packet| packet.contains("n1")), "{heard:?}");
     assert!(!nodes.inbox(phone).iter().any(|packet| packet.contains("n1")));
 }
-
-#[test]
-fn bytes_are_carried_to_the_engine_of_one_node() {
-    let mut nodes = Nodes::new(3, 2, &limits());
-    let (from, to) = (nodes.nodes[0].run, nodes.nodes[1].run);
-    nodes.nodes[0].cores[1].shard.carry(to, true, b"GET");
-    nodes.nodes[0].cores[1].shard.carry(to, false, b"");
-    nodes.settle();
-    let carried = nodes.nodes[1].cores[0].shard.take_carried();
-    let expected = [(true, b"GET".to_vec()), (false, Vec::new())];
-    let expected = expected.map(|(is_request, bytes)| super::super::Carried { from, is_request, bytes });
-    assert_eq!(carried, expected);
-    assert!(nodes.nodes[2].cores[0].shard.take_carried().is_empty());
-}
