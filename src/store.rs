@@ -251,7 +251,7 @@ impl Store {
         arguments: &[&[u8]],
     ) {
         let tag = state.note(question);
-        self.client.evalsha(slot, tag, script, keys, arguments);
+        self.client.evalsha(slot, tag, script, keys.iter().copied(), arguments.iter().copied());
     }
 
     /// Something that was written by something else, or refused for a reason that is no trouble of the server: said

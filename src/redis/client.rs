@@ -55,20 +55,20 @@ impl Client {
     }
 
     /// The same for a script. It must be one of those that the client was made with.
-    pub fn evalsha(
+    pub fn evalsha<'a>(
         &self,
         slot: Slot,
         tag: u64,
         script: &'static Script,
-        keys: &[&[u8]],
-        arguments: &[&[u8]],
+        keys: impl ExactSizeIterator<Item = &'a [u8]>,
+        arguments: impl ExactSizeIterator<Item = &'a [u8]>,
     ) {
         self.hub.send_command(slot, tag, |out| {
             begin_command(out, 3 + keys.len() + arguments.len());
             push_part(out, b"EVALSHA");
             push_part(out, script.digest().as_bytes());
             push_part(out, keys.len().to_string().as_bytes());
-            keys.iter().chain(arguments).for_each(|part| push_part(out, part));
+            keys.chain(arguments).for_each(|part| push_part(out, part));
         });
     }
 

@@ -8,7 +8,8 @@ use std::rc::Rc;
 
 use core_shards::limits::RECEIPT_LIFE_MS;
 use core_shards::store::{Append, StoreTrouble, Unanswered};
-use core_shards::{Epoch, Partition, StoreEvent};
+use core_shards::{Partition, StoreEvent};
+use protocol::json::push_u64;
 use protocol::redis::Reply;
 
 use super::settings::{RECEIPTS_MAX, USERS_KEPT_MAX};
@@ -35,6 +36,8 @@ const OUT_OF_TURN: u8 = 8;
 pub(super) struct Appends {
     waiting: std::collections::VecDeque<Box<Append>>,
     calls: usize,
+    /// The next call, of which the preamble stands.
+    call: Call,
 }
 
 impl Appends {
@@ -93,29 +96,39 @@ impl Store {
                 bytes += append.payload.len();
                 count += 1;
             }
-            let batch: Vec<_> = appends.waiting.drain(..count).collect();
-            self.send(state, group, partition, &batch);
+            self.send(state, group, partition, count);
         }
     }
 
-    fn send(&self, state: &mut State, group: GroupId, partition: Partition, batch: &[Box<Append>]) {
+    /// Sends so many of those that wait.
+    fn send(&self, state: &mut State, group: GroupId, partition: Partition, count: usize) {
         let fresh = state.fresh_epoch();
-        let tag = state.note(Question::Appends(group, batch.iter().map(|append| append.number).collect()));
-        let call = self.call(partition, batch, fresh);
-        let slice = |range: &Range<usize>| &call.bytes[range.clone()];
-        let keys: Vec<&[u8]> = call.keys.iter().map(slice).collect();
-        let arguments: Vec<&[u8]> = call.arguments.iter().map(slice).collect();
-        self.client.evalsha(self.keys.slot(partition), tag, &scripts::APPEND, &keys, &arguments);
+        let Appends { waiting, call, .. } = &mut state.appends[usize::from(group.0)];
+        if call.is_empty() {
+            self.begin(call, partition);
+        }
+        call.argument(|bytes| bytes.extend_from_slice(fresh.as_str().as_bytes()));
+        call.argument(|bytes| bytes.extend_from_slice(self.client.publish_command().as_bytes()));
+        let mut numbers = Vec::with_capacity(count);
+        for append in waiting.drain(..count) {
+            self.add(call, partition, &append);
+            numbers.push(append.number);
+        }
+        let tag = state.note(Question::Appends(group, numbers));
+        let call = &mut state.appends[usize::from(group.0)].call;
+        self.client.evalsha(self.keys.slot(partition), tag, &scripts::APPEND, call.keys(), call.arguments());
+        call.rewind();
     }
 
-    fn call(&self, partition: Partition, batch: &[Box<Append>], fresh: Epoch) -> Call {
-        let mut call = Call::default();
-        call.key(&self.keys.counter(partition));
-        call.key(&self.keys.users_stream(partition));
-        call.key(&self.keys.progress(partition, &self.run));
-        self.keys.receipts(partition).iter().for_each(|table| call.key(table));
-        call.key(&self.keys.never(partition));
-        call.argument(fresh.as_str().as_bytes());
+    /// What all calls of a partition have in common.
+    fn begin(&self, call: &mut Call, partition: Partition) {
+        call.key(|bytes| bytes.extend(self.keys.counter(partition)));
+        call.key(|bytes| bytes.extend(self.keys.users_stream(partition)));
+        call.key(|bytes| bytes.extend(self.keys.progress(partition, &self.run)));
+        for table in self.keys.receipts(partition) {
+            call.key(|bytes| bytes.extend(table));
+        }
+        call.key(|bytes| bytes.extend(self.keys.never(partition)));
         for number in [
             self.settings.kept_max() as u64,
             USERS_KEPT_MAX as u64,
@@ -124,36 +137,36 @@ impl Store {
             RECEIPT_LIFE_MS,
             RECEIPTS_MAX as u64,
         ] {
-            call.argument(number.to_string().as_bytes());
+            call.number(number);
         }
-        call.argument(self.client.publish_command().as_bytes());
-        for append in batch {
-            let channel = &*append.channel;
-            let is_own = is_own_room(channel);
-            let mut marks = 0;
-            for (mark, holds) in [
-                (KEPT, append.is_kept),
-                (HAS_RECEIPT, append.idempotency.is_some()),
-                (TO_USER, is_own),
-                (OUT_OF_TURN, append.is_out_of_turn),
-            ] {
-                marks += mark * u8::from(holds);
-            }
-            call.key(&self.keys.state(partition, channel));
-            call.key(&self.keys.stream(partition, channel));
-            call.argument(marks.to_string().as_bytes());
-            call.argument(append.number.to_string().as_bytes());
-            call.argument(&match is_own {
-                true => self.keys.users_topic(partition),
-                false => self.keys.channel_topic(partition, channel),
-            });
-            call.argument_with(|bytes| envelope::push_body(bytes, channel, &append.payload));
-            if let Some(idempotency) = &append.idempotency {
-                call.argument(idempotency.as_bytes());
-                call.argument(append.id.as_str().as_bytes());
-            }
+        call.end_preamble();
+    }
+
+    fn add(&self, call: &mut Call, partition: Partition, append: &Append) {
+        let channel = &*append.channel;
+        let is_own = is_own_room(channel);
+        let mut marks = 0;
+        for (mark, holds) in [
+            (KEPT, append.is_kept),
+            (HAS_RECEIPT, append.idempotency.is_some()),
+            (TO_USER, is_own),
+            (OUT_OF_TURN, append.is_out_of_turn),
+        ] {
+            marks += mark * u8::from(holds);
         }
-        call
+        call.key(|bytes| self.keys.push_state(bytes, partition, channel));
+        call.key(|bytes| self.keys.push_stream(bytes, partition, channel));
+        call.number(marks.into());
+        call.number(append.number.into());
+        call.argument(|bytes| match is_own {
+            true => self.keys.push_users_topic(bytes, partition),
+            false => self.keys.push_channel_topic(bytes, partition, channel),
+        });
+        call.argument(|bytes| envelope::push_body(bytes, channel, &append.payload));
+        if let Some(idempotency) = &append.idempotency {
+            call.argument(|bytes| bytes.extend_from_slice(idempotency.as_bytes()));
+            call.argument(|bytes| bytes.extend_from_slice(append.id.as_str().as_bytes()));
+        }
     }
 
     /// A call was answered, or will not be.
@@ -203,34 +216,62 @@ impl Store {
     }
 }
 
-/// The strings of a call, in one piece of memory.
+/// The strings of a call, in one piece of memory that the next call uses again.
 #[derive(Default)]
 struct Call {
     bytes: Vec<u8>,
     keys: Vec<Range<usize>>,
     arguments: Vec<Range<usize>>,
+    /// How much of each is the preamble.
+    preamble: [usize; 3],
 }
 
+/// Bytes that are kept for the next call at most.
+const CALL_BYTES_KEPT: usize = 64 << 10;
+
 impl Call {
-    fn key(&mut self, text: &[u8]) {
-        let range = self.push(text);
+    fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    fn key(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let range = self.push(write);
         self.keys.push(range);
     }
 
-    fn argument(&mut self, text: &[u8]) {
-        let range = self.push(text);
+    fn argument(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let range = self.push(write);
         self.arguments.push(range);
     }
 
-    fn argument_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        let begin = self.bytes.len();
-        write(&mut self.bytes);
-        self.arguments.push(begin..self.bytes.len());
+    fn number(&mut self, number: u64) {
+        self.argument(|bytes| push_u64(bytes, number));
     }
 
-    fn push(&mut self, text: &[u8]) -> Range<usize> {
+    fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Range<usize> {
         let begin = self.bytes.len();
-        self.bytes.extend_from_slice(text);
+        write(&mut self.bytes);
         begin..self.bytes.len()
+    }
+
+    fn end_preamble(&mut self) {
+        self.preamble = [self.bytes.len(), self.keys.len(), self.arguments.len()];
+    }
+
+    /// Forgets everything behind the preamble.
+    fn rewind(&mut self) {
+        let [bytes, keys, arguments] = self.preamble;
+        self.bytes.truncate(bytes);
+        self.keys.truncate(keys);
+        self.arguments.truncate(arguments);
+        self.bytes.shrink_to(CALL_BYTES_KEPT);
+    }
+
+    fn keys(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.keys.iter().map(|range| &self.bytes[range.clone()])
+    }
+
+    fn arguments(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.arguments.iter().map(|range| &self.bytes[range.clone()])
     }
 }

@@ -70,8 +70,8 @@ impl Store {
             self.keys.slot(partition),
             super::UNASKED,
             &scripts::RENOUNCE,
-            &[&self.keys.counter(partition)],
-            &[epoch.as_str().as_bytes(), fresh.as_str().as_bytes()],
+            [&*self.keys.counter(partition)].into_iter(),
+            [epoch.as_str().as_bytes(), fresh.as_str().as_bytes()].into_iter(),
         );
     }
 

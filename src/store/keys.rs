@@ -98,12 +98,22 @@ impl Keys {
 
     /// The state of a channel.
     pub(super) fn state(&self, partition: Partition, channel: &str) -> Key {
-        self.name(partition, &["c:", channel])
+        written(|out| self.push_state(out, partition, channel))
+    }
+
+    /// Appends the name of a channel's state.
+    pub(super) fn push_state(&self, out: &mut Key, partition: Partition, channel: &str) {
+        self.push(out, partition, &["c:", channel]);
     }
 
     /// The stream of a channel.
     pub(super) fn stream(&self, partition: Partition, channel: &str) -> Key {
-        self.name(partition, &["s:", channel])
+        written(|out| self.push_stream(out, partition, channel))
+    }
+
+    /// Appends the name of a channel's stream.
+    pub(super) fn push_stream(&self, out: &mut Key, partition: Partition, channel: &str) {
+        self.push(out, partition, &["s:", channel]);
     }
 
     /// What publications were answered, by their keys of idempotency: two tables that take turns.
@@ -138,12 +148,22 @@ impl Keys {
 
     /// The topic of publications to users.
     pub(super) fn users_topic(&self, partition: Partition) -> Key {
-        self.name(partition, &["u"])
+        written(|out| self.push_users_topic(out, partition))
+    }
+
+    /// Appends the topic of publications to users.
+    pub(super) fn push_users_topic(&self, out: &mut Key, partition: Partition) {
+        self.push(out, partition, &["u"]);
     }
 
     /// The topic of a channel.
     pub(super) fn channel_topic(&self, partition: Partition, channel: &str) -> Key {
-        self.name(partition, &["f:", channel])
+        written(|out| self.push_channel_topic(out, partition, channel))
+    }
+
+    /// Appends the topic of a channel.
+    pub(super) fn push_channel_topic(&self, out: &mut Key, partition: Partition, channel: &str) {
+        self.push(out, partition, &["f:", channel]);
     }
 
     /// The topic of a core's canary.
@@ -181,13 +201,22 @@ impl Keys {
     }
 
     fn name(&self, partition: Partition, parts: &[&str]) -> Key {
-        let tag = &self.tags[partition.index()].text;
-        let mut name = Vec::with_capacity(tag.len() + 1 + parts.iter().map(|part| part.len()).sum::<usize>());
-        name.extend_from_slice(tag.as_bytes());
-        name.push(b':');
-        parts.iter().for_each(|part| name.extend_from_slice(part.as_bytes()));
-        name
+        written(|out| self.push(out, partition, parts))
     }
+
+    fn push(&self, out: &mut Key, partition: Partition, parts: &[&str]) {
+        let tag = &self.tags[partition.index()].text;
+        out.reserve(tag.len() + 1 + parts.iter().map(|part| part.len()).sum::<usize>());
+        out.extend_from_slice(tag.as_bytes());
+        out.push(b':');
+        parts.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
+    }
+}
+
+fn written(write: impl FnOnce(&mut Key)) -> Key {
+    let mut name = Key::new();
+    write(&mut name);
+    name
 }
 
 impl Tag {

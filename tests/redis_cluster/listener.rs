@@ -140,7 +140,7 @@ impl Listener {
         let keys = [name(group, "g"), name(group, "s"), name(group, &number)];
         let keys = keys.each_ref().map(|key| key.as_bytes());
         let arguments = [number.as_bytes(), verb.as_bytes(), topic.as_bytes()];
-        self.client.evalsha(slot(group), tag, &APPEND, &keys, &arguments);
+        self.client.evalsha(slot(group), tag, &APPEND, keys.into_iter(), arguments.into_iter());
         tag
     }
 

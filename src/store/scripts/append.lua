@@ -4,9 +4,9 @@
 --        a key that never exists; then for each publication its channel's state and stream. While a slot is on its way
 --        to another master, a call is refused if one of its keys is not there: thanks to the one that never is, all calls
 --        are refused then or none, and the order of a run's publications holds
--- ARGV   letters for an epoch that begins here, entries of a stream, entries of the users' stream, lives of a state, of
---        a stream and of a receipt in ms, receipts of a table, the command that publishes; then for each publication its
---        marks, its number in the run, its topic, its body and, where it has a receipt, its key and its id
+-- ARGV   entries of a stream, entries of the users' stream, lives of a state, of a stream and of a receipt in ms,
+--        receipts of a table, letters for an epoch that begins here, the command that publishes; then for each publication
+--        its marks, its number in the run, its topic, its body and, where it has a receipt, its key and its id
 -- marks  a sum: 1 it takes an offset and is kept, 2 it has a receipt, 4 it is said to a user, 8 it is out of turn
 --
 -- Answers for each publication its head; for one that has a receipt already, the receipt; nothing for one that is not
@@ -24,9 +24,9 @@
 --
 -- One call of the server costs about as much as all that is computed here for a publication, so states are strings that
 -- one call reads and one writes, and lives are renewed now and then.
-local fresh, kept_max, users_max = ARGV[1], ARGV[2], ARGV[3]
-local state_life, stream_life, receipt_life = ARGV[4], ARGV[5], tonumber(ARGV[6])
-local receipts_max, publish = tonumber(ARGV[7]), ARGV[8]
+local kept_max, users_max, state_life, stream_life = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local receipt_life, receipts_max = tonumber(ARGV[5]), tonumber(ARGV[6])
+local fresh, publish = ARGV[7], ARGV[8]
 local call, pack, unpack = redis.call, struct.pack, struct.unpack
 
 local clock = call('TIME')
