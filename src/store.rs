@@ -212,12 +212,6 @@ impl Store {
         !state.questions.is_empty() || state.appends.iter().any(Appends::is_waiting)
     }
 
-    /// Sends what waits and ends the connections.
-    pub fn close_all(&self) {
-        self.flush(&mut self.state.borrow_mut());
-        self.client.close();
-    }
-
     fn groups(&self) -> impl Iterator<Item = (GroupId, Partition)> {
         (0..).map(GroupId).zip(self.partitions.iter().copied())
     }

@@ -259,6 +259,54 @@ mod tests {
         }
     }
 
+    /// While a release is rolled out, nodes of two versions meet at these names.
+    #[test]
+    fn names_stay_as_they_are() {
+        let keys = Keys::new("rt", 4);
+        let run = RunId::parse("0A1B2C3D").unwrap();
+        let names = [
+            keys.partitions.clone(),
+            keys.counter(Partition(0)),
+            keys.users_stream(Partition(1)),
+            keys.progress(Partition(2), &run),
+            keys.never(Partition(3)),
+            keys.state(Partition(0), "a:b"),
+            keys.stream(Partition(0), "a:b"),
+            keys.receipts(Partition(0)).concat(),
+            keys.absences(Partition(0), "ada"),
+            keys.sessions("0A1B2C3D", 5),
+            keys.session("PID", 5),
+            keys.leases(),
+            keys.channel_topic(Partition(0), "a:b"),
+            keys.users_topic(Partition(0)),
+            keys.canary_topic(Partition(0), &run, CoreId(1)),
+            keys.topic(&Topic::Presence(Partition(0)), |_| Partition(0)).1,
+            keys.topic(&Topic::Everybody, |_| Partition(0)).1,
+            keys.topic(&Topic::Node(run), |_| Partition(0)).1,
+        ];
+        let expected = [
+            "rt:partitions",
+            "{rt0.0}:g",
+            "{rt1.2}:us",
+            "{rt2.0}:o:0A1B2C3D",
+            "{rt3.2}:x",
+            "{rt0.0}:c:a:b",
+            "{rt0.0}:s:a:b",
+            "{rt0.0}:d0{rt0.0}:d1",
+            "{rt0.0}:a:ada",
+            "{rt1.2}:S:0A1B2C3D:5",
+            "{rt1.2}:S:PID",
+            "{rt0.0}:leases",
+            "{rt0.0}:f:a:b",
+            "{rt0.0}:u",
+            "{rt0.0}:w:0A1B2C3D:1",
+            "{rt0.0}:p",
+            "{rt0.0}:all",
+            "{rt0.0}:n:0A1B2C3D",
+        ];
+        assert_eq!(names.each_ref().map(|name| str::from_utf8(name).unwrap()), expected);
+    }
+
     #[test]
     fn a_topic_says_what_it_is_about() {
         let keys = Keys::new("rt", 4);

@@ -126,7 +126,13 @@ impl Ear {
     /// Runs the script, and says under which tag.
     pub(crate) fn count(&self, argument: &str) -> u64 {
         let tag = self.take_tag();
-        self.client.evalsha(SLOT, tag, &COUNT, [&b"count"[..]].into_iter(), [argument.as_bytes()].into_iter());
+        self.client.evalsha(
+            SLOT,
+            tag,
+            &COUNT,
+            [&b"count"[..]].into_iter(),
+            [argument.as_bytes()].into_iter(),
+        );
         tag
     }
 
