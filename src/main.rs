@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     match run(cli.command.as_ref(), &resolved) {
         Ok(()) => ExitCode::SUCCESS,
         Err((code, message)) => {
-            eprintln!("realtime: {message}");
+            tell(&format!("realtime: {message}\n"));
             ExitCode::from(code)
         }
     }
@@ -51,6 +51,11 @@ fn run(command: Option<&Command>, resolved: &Resolved) -> Result<(), Failure> {
             print(&format!("{token}\n"))
         }
     }
+}
+
+/// Writes to stderr, if anybody takes it: a node serves on without its log.
+fn tell(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 /// Writes to stdout; a reader that has gone away, as `head` does, is no reason to panic.
@@ -77,21 +82,32 @@ fn check_config(resolved: &Resolved) -> Result<(), Failure> {
     }
 }
 
+/// The wait for signals, which ends with this, however the node ends.
+struct Waiting(signal_hook::iterator::Handle);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 fn serve(config: &Config) -> Result<(), Failure> {
     config.check().map_err(|message| (CONFIGURATION, message))?;
     let filter = EnvFilter::try_new(&config.log_level)
         .map_err(|error| (CONFIGURATION, format!("REALTIME_LOG_LEVEL: {error}")))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // A log that cannot be written is no reason to panic, which is how errors of the log would be told otherwise.
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    log.log_internal_errors(false).init();
     // Registered before the cores start, so that no signal falls between.
     let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(|error| (WORLD, error.to_string()))?;
     let node = Node::start(config).map_err(|message| (WORLD, message))?;
     if config.is_insecure() {
-        eprintln!("\n  open http://{}/ in two browser tabs\n", node.address());
+        tell(&format!("\n  open http://{}/ in two browser tabs\n\n", node.address()));
     }
-    let (stopper, waiting) = (node.stopper(), signals.handle());
+    let (stopper, waiting) = (node.stopper(), Waiting(signals.handle()));
     let ended = std::thread::spawn(move || {
+        let _waiting = waiting;
         node.wait();
-        waiting.close();
     });
     let mut is_asked = false;
     for signal in &mut signals {

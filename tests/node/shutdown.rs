@@ -1,6 +1,8 @@
 //! How a node ends: asked to, it says goodbye to everybody; broken, it ends at once.
 
 use std::io::Write;
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::http::Http;
@@ -18,6 +20,29 @@ fn half_upgraded(server: &Server, polling: &Polling) -> WebSocket {
     socket.send("2probe");
     socket.until("3probe");
     socket
+}
+
+#[test]
+fn a_log_that_nobody_takes_changes_nothing() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (reader, broken) = std::io::pipe().unwrap();
+    drop(reader);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for log in [Stdio::from(broken), Stdio::from(full)] {
+        let mut command = command(2, free.port());
+        let mut node = command.env("REALTIME_LOG_LEVEL", "trace").stderr(log).spawn().unwrap();
+        while TcpStream::connect(free).is_err() {
+            assert_eq!(node.try_wait().unwrap(), None, "the node ended");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let mut socket = WebSocket::join(free, "unheard");
+        socket.send("427[\"ping\",{}]");
+        socket.until("437[");
+        let asked = Command::new("kill").arg(node.id().to_string()).status().unwrap();
+        assert!(asked.success());
+        assert_eq!(socket.ended(), Some(1012));
+        assert_eq!(node.wait().unwrap().code(), Some(0));
+    }
 }
 
 #[test]
