@@ -39,6 +39,8 @@ mod server;
 mod shutdown;
 #[path = "node/slow_readers.rs"]
 mod slow_readers;
+#[path = "node/stalled_core.rs"]
+mod stalled_core;
 #[path = "node/together.rs"]
 mod together;
 #[path = "node/websocket.rs"]

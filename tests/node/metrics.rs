@@ -15,8 +15,9 @@ use scrape::Scrape;
 /// A text that must not be found in the metrics, whatever it is used for.
 const PRIVATE: &str = "very-private";
 
+/// What the node says of itself now.
 #[track_caller]
-fn scrape(server: &Server) -> Scrape {
+pub(crate) fn scrape(server: &Server) -> Scrape {
     let text = server.page("/metrics");
     assert!(!text.contains(PRIVATE), "a text of users is in the metrics: {text}");
     Scrape::read(&text)

@@ -77,6 +77,11 @@ impl Server {
         self.metric("realtime_connections_total ")
     }
 
+    /// The process's number.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Open descriptors of the process.
     pub(crate) fn descriptor_count(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
