@@ -6,6 +6,7 @@
 //! 8 bytes   the run that published it
 //! 4 bytes   its number among the run's appends to the partition, big endian
 //! 26 bytes  its id
+//! 8 bytes   fingerprint of the key by which a retry of it is known, 0 if it has none
 //! fields    user, event name (empty unless relayed), body, attachments: each with its length in front, 4 bytes big endian
 //! ```
 //!
@@ -29,6 +30,8 @@ pub struct Message<'a> {
     pub number: u32,
     /// Its id: 26 letters.
     pub id: &'a str,
+    /// Fingerprint of the key by which a retry of it is known, on whichever node that comes in; 0 if it has none.
+    pub key: u64,
     /// Who sent it; empty if a back end did.
     pub user: &'a str,
     /// Fields of the event's object, or a relay's payload.
@@ -56,6 +59,7 @@ impl<'a> Message<'a> {
         out.extend_from_slice(self.run.as_bytes());
         out.extend(self.number.to_be_bytes());
         out.extend_from_slice(self.id.as_bytes());
+        out.extend(self.key.to_be_bytes());
         for field in [self.user.as_bytes(), event.as_bytes(), self.body] {
             push_field(out, field);
         }
@@ -67,7 +71,8 @@ impl<'a> Message<'a> {
         let (head, rest) = bytes.split_first_chunk::<2>()?;
         let (run, rest) = rest.split_at_checked(RUN_BYTES)?;
         let (number, rest) = rest.split_first_chunk::<4>()?;
-        let (id, mut rest) = rest.split_at_checked(ID_BYTES)?;
+        let (id, rest) = rest.split_at_checked(ID_BYTES)?;
+        let (key, mut rest) = rest.split_first_chunk()?;
         let user = std::str::from_utf8(take_field(&mut rest)?).ok()?;
         let event = std::str::from_utf8(take_field(&mut rest)?).ok()?;
         let body = take_field(&mut rest)?;
@@ -84,7 +89,8 @@ impl<'a> Message<'a> {
             attachments.push(take_field(&mut rest)?);
         }
         let (run, id) = (std::str::from_utf8(run).ok()?, std::str::from_utf8(id).ok()?);
-        Some(Self { kind, run, number: u32::from_be_bytes(*number), id, user, body, attachments })
+        let (number, key) = (u32::from_be_bytes(*number), u64::from_be_bytes(*key));
+        Some(Self { kind, run, number, id, key, user, body, attachments })
     }
 }
 
@@ -111,6 +117,7 @@ mod tests {
             run: "0A1B2C3D",
             number: 70_000,
             id: "01ARYZ6S410000000000000000",
+            key: 1 << 40,
             user: "ü7",
             body: br#""content":"hi""#,
             attachments: vec![b"", b"\x00\xff"],

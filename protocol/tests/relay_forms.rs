@@ -79,6 +79,7 @@ fn publications_keep_their_form() {
             run: RUN,
             number: 70_000,
             id: "01ARYZ6S410000000000000000",
+            key: 0x0102_0304_0506_0708,
             user: "\u{fc}7",
             body: br#""content":"hi""#,
             attachments: vec![b"", b"\x00\xff"],

@@ -67,13 +67,22 @@ impl Reader<'_> {
         format!("{} in {}: {what}", self.name, self.channel)
     }
 
-    /// What was heard twice. One that came without a place may come once more in an answer to `since`, which cannot
-    /// know that: clients tell it by its id.
+    /// What was heard twice, under one id or two. One that came without a place may come once more in an answer to
+    /// `since`, which cannot know that: clients tell it by its ids.
     fn doubles(&self) -> Vec<String> {
         let mut places: HashMap<&str, u64> = HashMap::new();
+        let mut ids: HashMap<(&str, &str), (&str, u64)> = HashMap::new();
         let mut findings = Vec::new();
+        let mut current = "";
         for (_, line) in self.page {
-            let Line::Message { id, offset, way, .. } = line else { continue };
+            current = epoch(line).unwrap_or(current);
+            let Line::Message { id, offset, way, mark } = line else { continue };
+            if let Some((other, at)) = ids.insert((mark, current), (id, *offset))
+                && other != id
+                && !(at == 0 && *way == Way::Since)
+            {
+                findings.push(self.finding(&format!("{mark} twice, as {other} and {id}")));
+            }
             match places.insert(id, *offset) {
                 Some(0) if *way == Way::Since => {}
                 Some(before) => findings.push(self.finding(&format!("{id} twice, at {before} and {offset}"))),
@@ -105,14 +114,15 @@ impl Reader<'_> {
     }
 
     /// What was heard and is not what somebody said here, or was refused. A message of a former epoch may have another
-    /// id than its sender knows: who forgot the epoch forgot the idempotency key too, and the sender said it again.
+    /// id than its sender knows: who forgot the epoch forgot the idempotency key too, and the sender said it again. So may one
+    /// without a place: a node that was cut off could not know that its sender had said it elsewhere.
     fn strangers(&self, said: &HashMap<&str, &Said>) -> Vec<String> {
         let mut findings = Vec::new();
         let last_epoch = self.page.iter().rev().find_map(|(_, line)| epoch(line));
         let mut current = None;
         for (_, line) in self.page {
             current = epoch(line).or(current);
-            let Line::Message { id, mark, .. } = line else { continue };
+            let Line::Message { id, mark, offset, .. } = line else { continue };
             match said.get(mark.as_str()) {
                 None => findings.push(self.finding(&format!("nobody said {mark}"))),
                 Some(said) if said.channel != self.channel => {
@@ -122,7 +132,7 @@ impl Reader<'_> {
                     findings.push(self.finding(&format!("{mark} was refused with {code}")));
                 }
                 Some(Said { fate: Fate::Acked { id: acked, .. }, .. })
-                    if acked != id && current == last_epoch =>
+                    if acked != id && current == last_epoch && *offset > 0 =>
                 {
                     findings.push(self.finding(&format!("{mark} is {id} here and {acked} for its sender")));
                 }
@@ -133,7 +143,7 @@ impl Reader<'_> {
     }
 }
 
-/// Places that hold two messages, and marks that became two messages within an epoch.
+/// Places that hold two messages, and marks that have two places within an epoch.
 fn contradictions(diaries: &[Diary]) -> Vec<String> {
     let mut at_place: HashMap<(&str, &str, u64), &str> = HashMap::new();
     let mut of_mark: HashMap<(&str, &str), &str> = HashMap::new();
@@ -143,12 +153,12 @@ fn contradictions(diaries: &[Diary]) -> Vec<String> {
         for (_, line) in page {
             current = epoch(line).unwrap_or(current);
             let Line::Message { id, mark, offset, .. } = line else { continue };
-            let other = of_mark.insert((mark, current), id).filter(|other| other != id);
-            findings.extend(other.map(|other| {
-                let (one, two) = (other.min(id), other.max(id));
-                format!("{mark} is {one} and {two}")
-            }));
             if *offset > 0 {
+                let other = of_mark.insert((mark, current), id).filter(|other| other != id);
+                findings.extend(other.map(|other| {
+                    let (one, two) = (other.min(id), other.max(id));
+                    format!("{mark} is {one} and {two}")
+                }));
                 let place = (channel.as_str(), current, *offset);
                 let other = at_place.insert(place, id).filter(|other| other != id);
                 findings.extend(other.map(|other| {
@@ -265,6 +275,8 @@ fn every_planted_fault_is_found() {
     };
     check(&[heard("a", 1)], "two in c: missed b");
     check(&[heard("a", 1), heard("b", 2), heard("b", 2)], "id-b twice");
+    let early = Line::Message { id: "early".to_owned(), mark: "b".to_owned(), offset: 0, way: Way::Event };
+    check(&[heard("a", 1), early, heard("b", 2)], "b twice, as early and id-b");
     check(&[heard("b", 2), heard("a", 1)], "id-a at 1 after 2");
     check(&[heard("a", 1), heard("x", 2)], "nobody said x");
     check(&[heard("a", 1), heard("x", 2)], "c E 2 is id-b and id-x");

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use protocol::chat::event::Kind;
 use protocol::relay::Message;
+use siphasher::sip::SipHasher13;
 
 use crate::cursor::RunId;
 use crate::ids::{ChannelName, CoreId, MessageId, Partition, Place, UserId};
@@ -69,6 +70,12 @@ impl Waiting {
         matches!(self.content, Content::HandedOut(_))
     }
 
+    /// Fingerprint of the key by which the store knows a retry, the same on all nodes; 0 if there is none.
+    pub(super) fn key(&self) -> u64 {
+        let key = self.idempotency.as_deref();
+        key.map_or(0, |key| SipHasher13::new().hash(key.as_bytes()).max(1))
+    }
+
     pub(in crate::shard) fn is_kept(&self) -> bool {
         *self.kind() != Kind::Read
     }
@@ -100,6 +107,7 @@ impl Waiting {
             run: run.as_str(),
             number: self.number,
             id: self.id.as_str(),
+            key: self.key(),
             user: &self.user,
             body,
             attachments: attachments.iter().map(Vec::as_slice).collect(),
@@ -164,6 +172,18 @@ impl Appends {
     pub(super) fn find_mut(&mut self, number: u32) -> Option<&mut Waiting> {
         let index = self.index_of(number)?;
         self.queue.get_mut(index)
+    }
+
+    /// Whether members here have this publication under another id: its sender said it again on this node, while it was
+    /// on its way to the store from another.
+    pub(super) fn has_early(&self, home: Place, message: &Message<'_>) -> bool {
+        let is_it = |waiting: &Waiting| {
+            waiting.is_handed_out()
+                && waiting.home == home
+                && *waiting.user == *message.user
+                && waiting.key() == message.key
+        };
+        message.key != 0 && self.queue.iter().any(is_it)
     }
 
     /// Takes out the one of this number, if it is this publication.

@@ -127,9 +127,13 @@ impl Shard {
     fn receive(&mut self, open: Option<u32>, arrival: Arrival<'_>, now: Now, out: &mut Outputs) {
         let Arrival { stored, is_belated, id, .. } = arrival;
         let place = stored.place;
+        let feed = self.feeds.of(stored.partition);
+        let mut had = feed.latest.note(&id, arrival.message.key);
+        if let (Some(index), true, None) = (open, feed.numbers.has_early(), &arrival.own) {
+            had |= feed.appends.has_early(self.homes.table.place(index), &arrival.message);
+        }
         let (mut publication, mut own) = arrival.publication(now);
-        let had = own.as_ref().is_some_and(Waiting::is_handed_out);
-        let had = self.feeds.of(stored.partition).latest.note(&id) || had;
+        had |= own.as_ref().is_some_and(Waiting::is_handed_out);
         if let (Some(index), false) = (open, had) {
             self.end_typing_of(index, &publication, own.as_ref(), now, out);
             publication.encode(self.homes.table.at(index).volatile_forms().into_iter(), self.run);

@@ -36,11 +36,14 @@ impl Shard {
     }
 
     /// Hands a publication out to the members here before the store has it: without an offset, at a position of its own
-    /// behind the last one that was heard of.
+    /// behind the last one that was heard of. What the feed brought before is a retry, which the store will know.
     pub(super) fn hand_out_early(&mut self, partition: Partition, number: u32, now: Now, out: &mut Outputs) {
         let run = self.run;
         let feed = self.feeds.of(partition);
         let Some(waiting) = feed.appends.find_mut(number) else { return };
+        if feed.latest.has_key(waiting.key()) {
+            return;
+        }
         let (home, id, user) = (waiting.home, waiting.id, waiting.user.clone());
         let Content::Draft(draft) = &mut waiting.content else { return };
         let (kind, received_us) = (draft.kind.clone(), draft.received_us);

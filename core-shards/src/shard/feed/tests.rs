@@ -297,6 +297,68 @@ fn a_retry_on_another_node_is_answered_with_the_first_receipt() {
     assert_eq!(nodes.heard(1, other), ["x"]);
 }
 
+/// A message that its sender says again until it is acknowledged, wherever the sender is.
+const INSISTED: &str = r#"["message:send",{"channelId":"a","content":"x","clientMessageId":"k"}]"#;
+
+/// Sends it for a user who is in the channel at this node, and returns the session.
+fn insist(nodes: &mut Nodes, node: usize) -> SessionId {
+    let sender = nodes.enter(node, 9, "9");
+    nodes.join(node, sender, "a");
+    nodes.nodes[node].event(sender, INSISTED, Some(1));
+    nodes.settle();
+    sender
+}
+
+#[test]
+fn a_retry_at_a_node_that_is_cut_off_tells_nobody_twice_what_the_feed_had_brought() {
+    for done in [0, 1] {
+        let (mut nodes, _, other) = pair();
+        insist(&mut nodes, 0);
+        assert_eq!(nodes.heard(1, other), ["x"]);
+        // The retry comes before the line breaks, or after it.
+        let retrying = nodes.enter(1, 9, "9");
+        nodes.join(1, retrying, "a");
+        if done == 1 {
+            nodes.cut(1, 0);
+        }
+        nodes.nodes[1].event(retrying, INSISTED, Some(1));
+        nodes.cut(1, 0);
+        assert_eq!(nodes.heard(1, other), [""; 0]);
+        nodes.nodes[1].inbox(retrying);
+        nodes.connect_all();
+        assert_eq!(nodes.heard(1, other), [""; 0]);
+        nodes.nodes[1].event(retrying, INSISTED, Some(2));
+        nodes.settle();
+        let told = nodes.nodes[1].inbox(retrying);
+        assert!(told.iter().any(|packet| packet.starts_with(r#"432[{"success":true"#)), "{told:?}");
+        nodes.say(1, retrying, "a", "y");
+        assert_eq!(nodes.heard(1, other), ["y"]);
+        assert_eq!(nodes.nodes[1].shard.holdings().store_waits, 0);
+    }
+}
+
+#[test]
+fn a_message_that_two_nodes_hand_out_while_they_are_cut_off_is_told_nobody_twice() {
+    for first in [0, 1] {
+        let (mut nodes, one, other) = pair();
+        nodes.cut(0, 0);
+        nodes.cut(1, 0);
+        let senders = [insist(&mut nodes, 0), insist(&mut nodes, 1)];
+        assert_eq!((nodes.heard(0, one), nodes.heard(1, other)), (vec!["x".into()], vec!["x".into()]));
+        senders.iter().enumerate().for_each(|(node, sender)| drop(nodes.nodes[node].inbox(*sender)));
+        nodes.store.connect(first);
+        nodes.settle();
+        nodes.connect_all();
+        assert_eq!((nodes.heard(0, one), nodes.heard(1, other)), (vec![], vec![]));
+        for (node, sender) in senders.into_iter().enumerate() {
+            let told = nodes.nodes[node].inbox(sender);
+            assert!(told.iter().any(|packet| packet.starts_with(r#"431[{"success":true"#)), "{told:?}");
+        }
+        nodes.say(0, one, "a", "y");
+        assert_eq!((nodes.heard(0, one), nodes.heard(1, other)), (vec!["y".into()], vec!["y".into()]));
+    }
+}
+
 #[test]
 fn what_is_said_to_a_user_reaches_the_devices_on_every_node_once() {
     let (mut nodes, one, _) = pair();
