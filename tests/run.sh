@@ -82,10 +82,14 @@ step_lint() {
   cargo clippy --locked --manifest-path fuzz/Cargo.toml --all-targets -- -D warnings
 }
 
+# Most of these tests wait most of the time: four of them go side by side on two cores as well.
 step_rust() {
+  local threads=$(nproc)
+  export RUST_TEST_THREADS=$((threads > 4 ? threads : 4))
   cargo test --locked --workspace
   # Once more on epoll; the first time it was io_uring, where the machine has it.
   REALTIME_IO_DRIVER=epoll cargo test --locked --package realtime --test node
+  unset RUST_TEST_THREADS
 }
 
 step_fuzz() {
