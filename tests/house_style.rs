@@ -280,7 +280,9 @@ fn every_dependency_is_used() {
                 folder => manifest(files, &format!("{folder}Cargo.toml")),
             };
             let is_inside = |file: &File| match folder {
-                "src/" => ["src/", "examples/", "benches/"].iter().any(|start| file.path.starts_with(start)),
+                "src/" => ["src/", "examples/", "benches/", "tests/"]
+                    .iter()
+                    .any(|start| file.path.starts_with(start)),
                 "core-shards/" => file.path.starts_with(folder) || file.path.starts_with("tests/simulation/"),
                 folder => file.path.starts_with(folder),
             };
