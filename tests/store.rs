@@ -129,6 +129,13 @@ fn a_retry_gets_the_place_of_the_first_whichever_node_it_comes_to() {
     assert_eq!((first.1, retry.1), (None, Some(desk::id(1, 1))));
     let fresh = other.append_once("general", 2, "hello", "ada\0general\0y");
     assert_eq!((fresh.0.offset, fresh.1), (Offset(2), None));
+    // Who lost the answer sends it once more, though its number is not the next: a receipt is told, and none is made.
+    let again = other.append_once("general", 1, "hello", "ada\0general\0x");
+    assert_eq!((again.0, again.1), (first.0, Some(desk::id(1, 1))));
+    let late = other.append_once("general", 2, "late", "ada\0general\0z");
+    assert_eq!((late.0.number, late.1), (0, None));
+    let next = other.append_once("general", 3, "hello", "ada\0general\0z");
+    assert_eq!((next.0.offset, next.1), (Offset(3), None));
 }
 
 #[test]

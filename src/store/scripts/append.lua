@@ -9,8 +9,9 @@
 --        its marks, its number in the run, its topic, its body and, where it has a receipt, its key and its id
 -- marks  a sum: 1 it takes an offset and is kept, 2 it has a receipt, 4 it is said to a user, 8 it is out of turn
 --
--- Answers for each publication its head; for one that has a receipt already, the receipt; nothing for one that is not
--- later than what the run has come to, unless it is out of turn: a connection that broke has delivered it late.
+-- Answers for each publication its head; for one that has a receipt already, the receipt; nothing for one without a
+-- receipt that is not later than what the run has come to, unless it is out of turn: a connection that broke has
+-- delivered it late.
 --
 -- head     'P', partition epoch, channel epoch (8 letters each), number in the partition, offset (40 bits each; offset 0
 --          if it is not kept), time in ms (48 bits)
@@ -63,6 +64,11 @@ local function receipt_of(key, receipt)
   return call('HGET', KEYS[4 + table_number], key)
 end
 
+-- The receipt that there is under a key, or false.
+local function known_receipt(key)
+  return call('HGET', KEYS[4 + table_number], key) or call('HGET', KEYS[5 - table_number], key)
+end
+
 local progress = tonumber(call('GET', KEYS[3]) or false)
 local has_begun = progress ~= nil
 progress = progress or 0
@@ -97,16 +103,15 @@ while argument <= #ARGV do
 
   local is_void, receipt = is_late and marks < 8, false
   if marks % 4 >= 2 then
-    if not is_void then
-      receipt = receipt_of(ARGV[argument], head .. ARGV[argument + 1])
-    end
+    local id = ARGV[argument]
+    receipt = is_void and known_receipt(id) or not is_void and receipt_of(id, head .. ARGV[argument + 1])
     argument = argument + 2
   end
 
-  if is_void then
-    answers[#answers + 1] = ''
-  elseif receipt then
+  if receipt then
     answers[#answers + 1] = receipt
+  elseif is_void then
+    answers[#answers + 1] = ''
   else
     number = number + 1
     local entry = head .. body

@@ -134,6 +134,7 @@ impl Memory {
         let partition_epoch = self.partition_epoch(partition);
         let shelf = self.shelf(partition);
         let last = shelf.appended.get(&run).copied();
+        let known = append.idempotency.as_ref().and_then(|key| shelf.receipts.get(key)).copied();
         if let Some(last) = last.filter(|_| !append.is_out_of_turn)
             && append.number.wrapping_sub(last) as i32 <= 0
         {
@@ -145,11 +146,12 @@ impl Memory {
                 offset: Offset(0),
                 timestamp_ms: 0,
             };
-            return Done { place, known_as: None, stored: None };
+            let (known_as, place) = known.map_or((None, place), |(id, place)| (Some(id), place));
+            return Done { place, known_as, stored: None };
         }
         shelf.appended.insert(run, append.number);
-        if let Some((id, place)) = append.idempotency.as_ref().and_then(|key| shelf.receipts.get(key)) {
-            return Done { place: *place, known_as: Some(*id), stored: None };
+        if let Some((id, place)) = known {
+            return Done { place, known_as: Some(id), stored: None };
         }
         shelf.number += 1;
         let number = shelf.number;

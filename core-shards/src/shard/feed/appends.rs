@@ -76,6 +76,11 @@ impl Waiting {
         key.map_or(0, |key| SipHasher13::new().hash(key.as_bytes()).max(1))
     }
 
+    /// The run's progress does not say whether something out of turn was carried out, so that has a key in any case.
+    fn key_out_of_turn(&self) -> Option<Box<str>> {
+        self.was_refused.then(|| format!("\0again\0{}", self.id.as_str()).into())
+    }
+
     pub(in crate::shard) fn is_kept(&self) -> bool {
         *self.kind() != Kind::Read
     }
@@ -122,7 +127,7 @@ impl Waiting {
             is_provisional: self.is_handed_out(),
             is_out_of_turn: self.was_refused,
             is_kept: self.is_kept(),
-            idempotency: self.idempotency.clone(),
+            idempotency: self.idempotency.clone().or_else(|| self.key_out_of_turn()),
             payload,
         }
     }
@@ -174,16 +179,17 @@ impl Appends {
         self.queue.get_mut(index)
     }
 
-    /// Whether members here have this publication under another id: its sender said it again on this node, while it was
-    /// on its way to the store from another.
-    pub(super) fn has_early(&self, home: Place, message: &Message<'_>) -> bool {
+    /// Takes out what members here have of this publication under another id: its sender said it again on this node, while
+    /// it was on its way to the store from another.
+    pub(super) fn take_early(&mut self, home: Place, message: &Message<'_>) -> Option<Waiting> {
         let is_it = |waiting: &Waiting| {
             waiting.is_handed_out()
                 && waiting.home == home
                 && *waiting.user == *message.user
                 && waiting.key() == message.key
         };
-        message.key != 0 && self.queue.iter().any(is_it)
+        let index = self.queue.iter().position(is_it).filter(|_| message.key != 0)?;
+        self.remove(index)
     }
 
     /// Takes out the one of this number, if it is this publication.

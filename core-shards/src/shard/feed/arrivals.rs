@@ -129,8 +129,11 @@ impl Shard {
         let place = stored.place;
         let feed = self.feeds.of(stored.partition);
         let mut had = feed.latest.note(&id, arrival.message.key);
-        if let (Some(index), true, None) = (open, feed.numbers.has_early(), &arrival.own) {
-            had |= feed.appends.has_early(self.homes.table.place(index), &arrival.message);
+        if let (Some(index), true, None) = (open, feed.numbers.has_early(), &arrival.own)
+            && let Some(same) = feed.appends.take_early(self.homes.table.place(index), &arrival.message)
+        {
+            had = true;
+            self.finish(same, Ok(Receipt::of_stored(id, &place)), None, out);
         }
         let (mut publication, mut own) = arrival.publication(now);
         had |= own.as_ref().is_some_and(Waiting::is_handed_out);

@@ -89,10 +89,13 @@ impl Shard {
         out: &mut Outputs,
     ) {
         let Some(feed) = self.feeds.find_mut(partition) else { return };
-        let Some(id) = known_as else {
+        let Some(waiting) = feed.appends.find_mut(number) else { return };
+        // What members here have already, and the very publication, are known by this until the feed has brought it.
+        let is_to_come = place.number > feed.heard;
+        let is_over = |id: &MessageId| !is_to_come || *id != waiting.id && !waiting.is_handed_out();
+        let Some(id) = known_as.filter(is_over) else {
             // Of what a broken connection delivered late no place is told.
-            let waiting = feed.appends.find_mut(number).filter(|_| place.number > 0);
-            if let Some(waiting) = waiting {
+            if place.number > 0 {
                 waiting.done = Some(Done { at_ms: now.monotonic_ms(), number: place.number });
                 feed.overdue_at_ms = feed.overdue_at_ms.min(now.monotonic_ms() + STORE_RETRY_MS);
             }
