@@ -23,10 +23,16 @@ const CLIENTS_MAX: usize = 8;
 /// Nodes of a run, those that were killed included.
 const NODES_MAX: usize = 5;
 
+/// Whether a message has an id of its sender.
+const fn may_be_said_again(number: u64) -> bool {
+    number.is_multiple_of(2)
+}
+
 /// What the runs came to.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Coverage {
     messages: u64,
+    retries: u64,
     cuts: u64,
     kills: u64,
     empty_restarts: u64,
@@ -40,9 +46,10 @@ pub(crate) struct Coverage {
 }
 
 impl Coverage {
-    fn numbers(&self) -> [(&'static str, u64); 11] {
+    fn numbers(&self) -> [(&'static str, u64); 12] {
         [
             ("messages", self.messages),
+            ("retries", self.retries),
             ("cuts", self.cuts),
             ("kills", self.kills),
             ("empty restarts", self.empty_restarts),
@@ -58,6 +65,7 @@ impl Coverage {
 
     pub(crate) fn add(&mut self, other: &Self) {
         self.messages += other.messages;
+        self.retries += other.retries;
         self.cuts += other.cuts;
         self.kills += other.kills;
         self.empty_restarts += other.empty_restarts;
@@ -209,7 +217,8 @@ impl World {
         self.step += 1;
         match self.random.u8(..100) {
             0..40 => drop(self.move_something()?),
-            40..60 => self.say()?,
+            40..56 => self.say()?,
+            56..60 => self.say_again()?,
             60..64 => self.post()?,
             64..72 => self.come_or_go()?,
             72..80 => self.join_or_leave()?,
@@ -397,9 +406,37 @@ impl World {
             return self.act(client, &format!(r#"["channel:join",{{"channelId":"{channel}"}}]"#), None);
         }
         let number = self.note_sent(channel, Some(client));
+        self.send(client, channel, number)
+    }
+
+    fn send(&mut self, client: usize, channel: &str, number: u64) -> Result<(), String> {
         self.clients[client].sent.push((number, channel.into()));
-        let text = format!(r#"["message:send",{{"channelId":"{channel}","content":"{number}"}}]"#);
+        let key = if may_be_said_again(number) {
+            format!(r#","clientMessageId":"{number}""#)
+        } else {
+            String::new()
+        };
+        let text = format!(r#"["message:send",{{"channelId":"{channel}","content":"{number}"{key}}}]"#);
         self.act(client, &text, Some(number))
+    }
+
+    /// Another device of a user says one of the latest messages again: the first was cut off, and did not hear of its end.
+    fn say_again(&mut self) -> Result<(), String> {
+        // A store that forgot a message takes it once more.
+        let Some(client) = self.choose_client().filter(|_| !self.weather.forgets) else { return Ok(()) };
+        let Client { user, sent, .. } = &self.clients[client];
+        let others = self.clients.iter().filter(|other| other.user == *user);
+        let theirs = others.flat_map(|other| other.sent.iter().rev().take(4));
+        let is_open = |(number, channel): &&(u64, String)| {
+            may_be_said_again(*number)
+                && self.clients[client].is_in(channel)
+                && !sent.iter().any(|(had, _)| had == number)
+        };
+        let Some((number, channel)) = theirs.filter(is_open).max().cloned() else { return Ok(()) };
+        self.coverage.retries += 1;
+        // Which of the two is first is open, and so is their place among the others of either.
+        self.sent.entry(number).and_modify(|sent| sent.sender = None);
+        self.send(client, &channel, number)
     }
 
     fn note_sent(&mut self, channel: &str, sender: Option<usize>) -> u64 {
