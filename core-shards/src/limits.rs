@@ -293,6 +293,10 @@ pub const STORE_RETRY_MS: u64 = 1_000;
 /// four nodes have on their way at most. Reached: the oldest is not.
 pub const LATEST_MAX: usize = 4 * APPENDS_IN_FLIGHT_MAX;
 
+/// How old a publication of a channel's past may be to be recognised like those, in milliseconds: as long as it takes a client
+/// to notice that its connection is lost, and to say at another node what nobody has acknowledged.
+pub const LATEST_LIFE_MS: u64 = 60_000;
+
 /// Former epochs of a partition that are recognised when a store comes back that has forgotten the later ones.
 pub const FORMER_EPOCHS_MAX: usize = 32;
 

@@ -1,6 +1,6 @@
-//! What was handed out of a partition lately. A store that lost its end is told it again by nodes that had not heard that
-//! it was appended, and whoever had it does not get it again. And a sender that did not hear of it says it again, perhaps
-//! to another node, which must not hand it out early then.
+//! What was handed out of a partition lately, or is told to those who join. A store that lost its end is told it again by
+//! nodes that had not heard that it was appended, and whoever had it does not get it again. And a sender that did not hear
+//! of it says it again, perhaps to another node, which must not hand it out early then.
 
 use std::collections::VecDeque;
 

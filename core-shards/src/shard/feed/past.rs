@@ -9,6 +9,7 @@ use super::super::history::History;
 use crate::Now;
 use crate::cursor::RunId;
 use crate::ids::{Epoch, Lane, MessageId, Offset};
+use crate::limits::LATEST_LIFE_MS;
 use crate::mail::{Gap, GapReason, Mail, Receipt};
 use crate::outputs::Outputs;
 use crate::publication::{Frames, Origin, Publication, position};
@@ -29,7 +30,7 @@ impl Shard {
         self.forget_past(index, epoch, Offset(0), 0);
         for stored in tail {
             self.remember(index, stored, now);
-            self.finish_own(stored, out);
+            self.recognise(stored, now, out);
         }
         let home = self.homes.table.at(index);
         if home.last_offset < offset {
@@ -78,14 +79,18 @@ impl Shard {
         self.keep(index, receipt, Arc::new(publication), now);
     }
 
-    /// An append of this node that the store turns out to have has its end.
-    pub(super) fn finish_own(&mut self, stored: &Stored, out: &mut Outputs) {
+    /// An append of this node that the store turns out to have has its end. Whatever it has of late is known when it is said
+    /// again: members may be told of it.
+    fn recognise(&mut self, stored: &Stored, now: Now, out: &mut Outputs) {
         let Some(message) = Message::read(&stored.payload) else { return };
-        if message.run != self.run.as_str() {
-            return;
-        }
+        let Some(id) = MessageId::parse(message.id) else { return };
         let feed = self.feeds.of(stored.partition);
-        if let Some(own) = feed.appends.take(message.number, message.id) {
+        if now.unix_ms.saturating_sub(stored.place.timestamp_ms) < LATEST_LIFE_MS {
+            feed.latest.note(&id, message.key);
+        }
+        if message.run == self.run.as_str()
+            && let Some(own) = feed.appends.take(message.number, message.id)
+        {
             let receipt = Receipt::of_stored(own.id, &stored.place);
             self.finish(own, Ok(receipt), None, out);
         }

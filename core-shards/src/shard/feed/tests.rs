@@ -338,6 +338,23 @@ fn a_retry_at_a_node_that_is_cut_off_tells_nobody_twice_what_the_feed_had_brough
 }
 
 #[test]
+fn a_retry_at_a_node_that_is_cut_off_tells_nobody_twice_what_the_past_had() {
+    let mut nodes = Nodes::new(2);
+    insist(&mut nodes, 0);
+    let reader = nodes.enter(1, 3, "3");
+    let joined = nodes.ask_for(1, reader, r#"["channel:join",{"channelId":"a","since":1}]"#);
+    assert!(joined[0].contains(r#""content":"x""#), "{joined:?}");
+    nodes.cut(1, 0);
+    let retrying = insist(&mut nodes, 1);
+    assert_eq!(nodes.heard(1, reader), [""; 0]);
+    nodes.nodes[1].inbox(retrying);
+    nodes.connect_all();
+    let told = nodes.nodes[1].inbox(retrying);
+    assert!(told.iter().any(|packet| packet.starts_with(r#"431[{"success":true"#)), "{told:?}");
+    assert_eq!(nodes.heard(1, reader), [""; 0]);
+}
+
+#[test]
 fn a_message_that_two_nodes_hand_out_while_they_are_cut_off_is_told_nobody_twice() {
     for first in [0, 1] {
         let (mut nodes, one, other) = pair();
