@@ -244,11 +244,41 @@ impl Judged {
             self.returns().filter(|back| back.recovered).count()
         );
         let shown = findings.iter().take(20).map(String::as_str).collect::<Vec<_>>().join("\n  ");
-        assert!(findings.is_empty(), "{} findings:\n  {shown}\n{}", findings.len(), site.healths());
+        if !findings.is_empty() {
+            let diaries = self.write_diaries();
+            panic!(
+                "{} findings:\n  {shown}\n{}what everybody heard is in {diaries}",
+                findings.len(),
+                site.healths()
+            );
+        }
         assert!(*acked > 0, "nothing was accepted\n{}", site.healths());
         let alarms = site.alarms();
         assert!(alarms.is_empty(), "{alarms:#?}");
         self
+    }
+
+    /// Writes down what everybody heard and said, by time. Returns the file's name.
+    fn write_diaries(&self) -> String {
+        let mut lines = Vec::new();
+        for diary in &self.diaries {
+            let name = &diary.name;
+            for (channel, page) in &diary.pages {
+                lines.extend(page.iter().map(|(at, line)| (*at, format!("{name} in {channel}: {line:?}"))));
+            }
+            let others = diary.others.iter();
+            lines.extend(others.map(|(at, event, body)| (*at, format!("{name}: {event} {body}"))));
+            let said = diary.said.iter();
+            lines.extend(said.map(|(mark, said)| (said.at, format!("{name} says {mark}: {said:?}"))));
+            let returns = diary.returns.iter();
+            lines.extend(returns.map(|back| (back.lost_at, format!("{name} is cut: {back:?}"))));
+        }
+        lines.sort();
+        let began = lines.first().map_or_else(Instant::now, |(at, _)| *at);
+        let text: String = lines.iter().map(|(at, line)| format!("{:?} {line}\n", *at - began)).collect();
+        let path = format!("{}/diaries-{}.txt", env!("CARGO_TARGET_TMPDIR"), std::process::id());
+        std::fs::write(&path, text).unwrap();
+        path
     }
 
     /// Holds it to no announcement at all: whatever happened was repaired.
