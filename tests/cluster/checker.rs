@@ -68,18 +68,22 @@ impl Reader<'_> {
     }
 
     /// What was heard twice, under one id or two. One that came without a place may come once more in an answer to
-    /// `since`, which cannot know that: clients tell it by its ids.
+    /// `since`, which cannot know that: clients tell it by its ids. So it may to a client that began anew meanwhile, and was
+    /// told so: its sender may have moved, too, and said it again.
     fn doubles(&self) -> Vec<String> {
         let mut places: HashMap<&str, u64> = HashMap::new();
-        let mut ids: HashMap<(&str, &str), (&str, u64)> = HashMap::new();
+        let mut ids: HashMap<(&str, &str), (&str, u64, usize)> = HashMap::new();
+        let mut beginnings = 0;
         let mut findings = Vec::new();
         let mut current = "";
         for (_, line) in self.page {
             current = epoch(line).unwrap_or(current);
+            beginnings += usize::from(matches!(line, Line::Joined { recovered: Some(false), .. }));
             let Line::Message { id, offset, way, mark } = line else { continue };
-            if let Some((other, at)) = ids.insert((mark, current), (id, *offset))
-                && other != id
+            let former = ids.insert((mark, current), (id, *offset, beginnings));
+            if let Some((other, at, beginning)) = former.filter(|(other, ..)| other != id)
                 && !(at == 0 && *way == Way::Since)
+                && !((at == 0 || *offset == 0) && beginning < beginnings)
             {
                 findings.push(self.finding(&format!("{mark} twice, as {other} and {id}")));
             }
