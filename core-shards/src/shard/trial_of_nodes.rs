@@ -89,10 +89,15 @@ impl Nodes {
 
     /// A back end publishes a message.
     pub(super) fn post(&mut self, node: usize, channel: &str, content: &str) {
+        self.call(node, channel, content);
+        self.settle();
+    }
+
+    /// A back end publishes a message, and nothing follows yet.
+    pub(super) fn call(&mut self, node: usize, channel: &str, content: &str) {
         let body = format!(r#""content":"{content}""#).into_bytes();
         let deed = Deed::Publish { kind: Kind::Message, body, client_message_id: None };
         self.nodes[node].call(Caller::Server, "9", channel, deed);
-        self.settle();
     }
 
     /// A line breaks after the store has done so many of the requests on their way.

@@ -13,7 +13,7 @@ use super::appends::{Content, Waiting};
 use super::opening::Standing;
 use crate::Now;
 use crate::cursor::RunId;
-use crate::ids::{Lane, MessageId, UserId};
+use crate::ids::{Lane, MessageId, Partition, UserId};
 use crate::mail::{GapReason, Mail, Receipt};
 use crate::metrics::EventClass;
 use crate::outputs::Outputs;
@@ -84,6 +84,7 @@ impl Shard {
     pub(super) fn take_in(&mut self, stored: &Stored, now: Now, out: &mut Outputs) {
         let place = stored.place;
         let feed = self.feeds.of(stored.partition);
+        let is_news = place.number > feed.heard;
         feed.heard = feed.heard.max(place.number);
         let message = Message::read(&stored.payload);
         let message = message.and_then(|message| Some((MessageId::parse(message.id)?, message)));
@@ -97,9 +98,15 @@ impl Shard {
         let is_void = is_belated
             && (place.offset.0 == 0 || message.as_ref().is_some_and(|(id, _)| feed.latest.has(id)));
         let open = self.homes.table.find(&stored.channel, &self.placement);
-        let open = open.filter(|index| self.homes.table.at(*index).is_open());
+        let mut open = open.filter(|index| self.homes.table.at(*index).is_open());
         if let Some(index) = open {
             match self.homes.table.at(index).fit(&place) {
+                // The room's past was told when it was opened, but not to its owner.
+                Fit::Known
+                    if is_user && is_news && !self.was_handed_out(stored.partition, message.as_ref()) =>
+                {
+                    open = None;
+                }
                 Fit::Known => return self.finish_stored(own, &place, None, out),
                 // Nobody can be handed what cannot be read.
                 _ if message.is_none() && place.offset.0 > 0 => {
@@ -121,6 +128,12 @@ impl Shard {
             }
             None => self.finish_stored(own, &place, None, out),
         }
+    }
+
+    /// Whether a publication is among those that were handed out lately. One that cannot be read has no use.
+    fn was_handed_out(&self, partition: Partition, message: Option<&(MessageId, Message<'_>)>) -> bool {
+        let feed = self.feeds.find(partition);
+        message.zip(feed).is_none_or(|((id, _), feed)| feed.latest.has(id))
     }
 
     /// Hands out a publication that follows what was handed out before, and remembers it.

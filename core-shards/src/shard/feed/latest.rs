@@ -1,6 +1,6 @@
-//! What was handed out of a partition lately, or is told to those who join. A store that lost its end is told it again by
-//! nodes that had not heard that it was appended, and whoever had it does not get it again. And a sender that did not hear
-//! of it says it again, perhaps to another node, which must not hand it out early then.
+//! What was handed out of a partition lately. A store that lost its end is told it again by nodes that had not heard that
+//! it was appended, and whoever had it does not get it again. And a sender that did not hear of it says it again, perhaps
+//! to another node, which must not hand it out early then.
 
 use std::collections::VecDeque;
 
@@ -21,13 +21,8 @@ pub(super) struct Latest {
 impl Latest {
     /// Notes what is handed out. Returns whether it was handed out in a former epoch.
     pub(super) fn note(&mut self, id: &MessageId, key: u64) -> bool {
+        self.note_key(key);
         let number = id.random_bits();
-        if key != 0 {
-            if self.keys.len() >= LATEST_MAX {
-                self.keys.pop_front();
-            }
-            self.keys.push_back(key);
-        }
         if self.ring.len() >= LATEST_MAX {
             self.ring.pop_front();
         }
@@ -35,7 +30,18 @@ impl Latest {
         self.former.binary_search(&number).is_ok()
     }
 
-    /// Whether something that was handed out in this epoch is known by this key. Slow: for outages.
+    /// Notes the key of what the store has, be it handed out or told to those who join.
+    pub(super) fn note_key(&mut self, key: u64) {
+        if key == 0 {
+            return;
+        }
+        if self.keys.len() >= LATEST_MAX {
+            self.keys.pop_front();
+        }
+        self.keys.push_back(key);
+    }
+
+    /// Whether something that the store has in this epoch is known by this key. Slow: for outages.
     pub(super) fn has_key(&self, key: u64) -> bool {
         key != 0 && self.keys.contains(&key)
     }

@@ -79,18 +79,20 @@ impl Shard {
         self.keep(index, receipt, Arc::new(publication), now);
     }
 
-    /// An append of this node that the store turns out to have has its end. Whatever it has of late is known when it is said
-    /// again: members may be told of it.
+    /// An append of this node that the store turns out to have has its end. Whatever it has of late is known when its sender
+    /// says it again: members may be told of it.
     fn recognise(&mut self, stored: &Stored, now: Now, out: &mut Outputs) {
         let Some(message) = Message::read(&stored.payload) else { return };
-        let Some(id) = MessageId::parse(message.id) else { return };
         let feed = self.feeds.of(stored.partition);
         if now.unix_ms.saturating_sub(stored.place.timestamp_ms) < LATEST_LIFE_MS {
-            feed.latest.note(&id, message.key);
+            feed.latest.note_key(message.key);
         }
         if message.run == self.run.as_str()
             && let Some(own) = feed.appends.take(message.number, message.id)
         {
+            if own.is_handed_out() {
+                feed.latest.note(&own.id, 0);
+            }
             let receipt = Receipt::of_stored(own.id, &stored.place);
             self.finish(own, Ok(receipt), None, out);
         }
