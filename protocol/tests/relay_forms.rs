@@ -114,6 +114,7 @@ fn signals_keep_their_form() {
         ("evicted", Word::Evicted { pid: "0A1B2C3D00SECRET" }),
         ("spent", Word::Spent { user: "u7", class: 4 }),
         ("notified", Word::Notified { user: "u7", name: "notification:read", id: Some("n1") }),
+        ("epoch renounced", Word::Renounced { epoch: "AAAAAAAA" }),
         ("hello", Word::Hello),
         ("head", Word::Head(lane)),
         ("ask", Word::Ask { of: "0A1B2C3D", core: 1 }),

@@ -173,6 +173,7 @@ impl Shard {
                     self.set_presence_here(channel, &user.into(), status, now, out);
                 }
             }
+            (Topic::Presence(partition), Word::Renounced { epoch }) => self.hear_renounced(*partition, epoch),
             (Topic::Presence(partition), word) => self.hear_presence(*partition, run, &word, now, out),
             (Topic::Everybody, Word::Revoked { user, channel }) => {
                 self.revoke_everywhere(user.map(Into::into), channel.map(Into::into), out);

@@ -68,6 +68,11 @@ pub enum Word<'a> {
         /// What it is about.
         id: Option<&'a str>,
     },
+    /// On a partition's topic: the store has forgotten something of this epoch and begins another one.
+    Renounced {
+        /// The epoch that is over.
+        epoch: &'a str,
+    },
     /// On a partition's topic: this node begins to listen here. Everybody says how far their lanes are.
     Hello,
     /// On a partition's topic: how far a lane of this run is.
@@ -148,6 +153,7 @@ impl<'a> Signal<'a> {
                 push_text(out, name);
                 push_option(out, *id);
             }
+            Word::Renounced { epoch } => push_text(out, epoch),
             Word::Hello => {}
             Word::Head(lane) => lane.write(out),
             Word::Ask { of, core } => {
@@ -178,6 +184,7 @@ impl<'a> Signal<'a> {
             b'e' => Word::Evicted { pid: fields.text()? },
             b'u' => Word::Spent { user: fields.text()?, class: fields.byte()? },
             b'n' => Word::Notified { user: fields.text()?, name: fields.text()?, id: fields.option()? },
+            b'o' => Word::Renounced { epoch: fields.text()? },
             b'h' => Word::Hello,
             b'l' => Word::Head(Lane::read(&mut fields)?),
             b'k' => Word::Ask { of: fields.text()?, core: fields.short()? },
@@ -197,6 +204,7 @@ impl Word<'_> {
             Self::Evicted { .. } => b'e',
             Self::Spent { .. } => b'u',
             Self::Notified { .. } => b'n',
+            Self::Renounced { .. } => b'o',
             Self::Hello => b'h',
             Self::Head(_) => b'l',
             Self::Ask { .. } => b'k',
@@ -272,6 +280,7 @@ mod tests {
             Word::Evicted { pid: "0A1B2C3D00SECRET" },
             Word::Spent { user: "7", class: 4 },
             Word::Notified { user: "7", name: "notification:read", id: None },
+            Word::Renounced { epoch: "AAAAAAAA" },
             Word::Hello,
             Word::Head(lane),
             Word::Ask { of: "0A1B2C3D", core: 1 },

@@ -1,14 +1,17 @@
 //! What followed while the feed was not heard: asked for once it is, and handed out in the store's order together with what
 //! the feed brought meanwhile. What cannot be known any more is announced.
 
+use protocol::relay::signal::Word;
+
 use super::super::Shard;
 use super::super::home::Home;
+use super::appends::Waiting;
 use super::{Feed, State};
 use crate::Now;
-use crate::ids::{Offset, Partition};
+use crate::ids::{Epoch, Offset, Partition};
 use crate::mail::{GapReason, Mail, Receipt};
 use crate::outputs::Outputs;
-use crate::store::{CatchUp, CaughtUp, Known, Progress, StoreRequest, Stored};
+use crate::store::{CatchUp, CaughtUp, Known, Progress, StoreRequest, Stored, Topic};
 
 /// Beyond every number of the store: nothing was said after it.
 const NOTHING_AFTER: u64 = (1 << 40) - 1;
@@ -23,6 +26,8 @@ pub(super) struct Repair {
     bounds: (usize, usize),
     /// There was too much: the catch-up is to be asked for again.
     is_overrun: bool,
+    /// The epoch of the answer may be over: the catch-up is to be asked for again.
+    is_renounced: bool,
 }
 
 impl Repair {
@@ -80,7 +85,8 @@ impl Shard {
         let feed = self.feeds.of(partition);
         let users_after = feed.epoch.map_or(NOTHING_AFTER, |_| feed.heard.min(feed.whole));
         let bytes = pushes.iter().map(|stored| stored.payload.len()).sum();
-        feed.state = State::Repairing(Repair { ticket, pushes, bytes, bounds, is_overrun: false });
+        let (is_overrun, is_renounced) = (false, false);
+        feed.state = State::Repairing(Repair { ticket, pushes, bytes, bounds, is_overrun, is_renounced });
         let catch_up = CatchUp { partition, ticket, users_after, channels };
         self.store_requests.push(StoreRequest::CatchUp(Box::new(catch_up)));
         self.metrics.catch_ups.increment();
@@ -103,26 +109,31 @@ impl Shard {
         if repair.ticket != caught_up.ticket {
             return;
         }
-        let (pushes, is_overrun) = (std::mem::take(&mut repair.pushes), repair.is_overrun);
+        let (pushes, mut is_stale) =
+            (std::mem::take(&mut repair.pushes), repair.is_overrun || repair.is_renounced);
         let memory = feed.memory_of(&caught_up);
         let is_cut = memory == Memory::Cut || caught_up.channels.iter().any(|progress| self.is_cut(progress));
         if is_cut {
             self.metrics.tails_lost.increment();
-            self.store_requests.push(StoreRequest::Renounce(partition, caught_up.head.epoch));
+            self.renounce(partition, caught_up.head.epoch);
             return self.ask_what_followed(partition, pushes);
         }
         let CaughtUp { head, appended, users, channels, .. } = caught_up;
         if memory != Memory::Whole {
             self.begin_epoch(partition, head.epoch, head.number, out);
         }
-        let users = users.filter(|_| memory == Memory::Whole);
+        // Where a channel began anew, something else may be forgotten, too.
+        let begins_anew = channels.iter().any(|progress| self.begins_anew(progress));
+        if begins_anew && memory == Memory::Whole {
+            self.feeds.of(partition).latest.begin_epoch();
+        }
+        let users = users.filter(|_| !begins_anew && memory == Memory::Whole);
         if users.is_none() {
             self.announce_users_gap(partition, out);
         }
         let mut followed = self.progress_all(channels, now, out);
         followed.extend(users.into_iter().flatten());
         // What is of another epoch than the answer came after it.
-        let mut is_stale = is_overrun;
         is_stale |= pushes.iter().any(|stored| stored.place.partition_epoch != head.epoch);
         followed.extend(pushes);
         // The same may have come in several ways.
@@ -133,12 +144,32 @@ impl Shard {
         }
         let feed = self.feeds.of(partition);
         (feed.heard, feed.whole) = (feed.heard.max(head.number), u64::MAX);
-        self.conclude_appends(partition, appended, now, out);
         if is_stale {
+            // What this node handed out itself may be among what is told again.
             return self.ask_what_followed(partition, Vec::new());
         }
+        self.conclude_appends(partition, appended, now, out);
         self.feeds.of(partition).state = State::Live;
         self.send_appends(partition);
+    }
+
+    /// The store's memory is not what it told: it begins a new epoch, and every node asks what is left.
+    fn renounce(&mut self, partition: Partition, epoch: Epoch) {
+        self.store_requests.push(StoreRequest::Renounce(partition, epoch));
+        self.signal(Topic::Presence(partition), Word::Renounced { epoch: epoch.as_str() });
+    }
+
+    /// Another node found out that the store has forgotten something. Whoever has not heard anything since would not notice.
+    pub(in crate::shard) fn hear_renounced(&mut self, partition: Partition, epoch: &str) {
+        let Some(feed) = self.feeds.find_mut(partition) else { return };
+        match &mut feed.state {
+            State::Adrift => {}
+            State::Repairing(repair) => repair.is_renounced = true,
+            State::Live if feed.epoch.is_some_and(|own| own.as_str() == epoch) => {
+                self.begin_repair(partition)
+            }
+            State::Live => {}
+        }
     }
 
     /// Whether the store has less of a channel than this node, or something else in its place.
@@ -152,6 +183,13 @@ impl Shard {
         let same = progress.tail.iter().find(|stored| stored.place.offset == home.last_offset);
         let is_other = same.is_some_and(|stored| Some(stored.place.timestamp_ms) != known_ms);
         progress.offset < home.last_offset || is_other
+    }
+
+    /// Whether the store knows nothing of what this node has of a channel.
+    fn begins_anew(&self, progress: &Progress) -> bool {
+        let index = self.homes.table.find(&progress.channel, &self.placement);
+        let home = index.map(|index| self.homes.table.at(index)).filter(|home| home.is_open());
+        home.is_some_and(|home| home.epoch != progress.epoch)
     }
 
     /// Channels of another epoch begin anew; returns what followed in the others.
@@ -189,9 +227,11 @@ impl Shard {
         let feed = self.feeds.of(partition);
         feed.appends.unsend();
         let is_carried_out = |number: u32| appended != 0 && (appended.wrapping_sub(number) as i32) >= 0;
-        // What has a key may be sent again safely, and then its place is told.
+        // What the store refused it may have refused before it carried out later ones. What has a key may be sent again safely,
+        // and then its place is told.
+        let is_certain = |waiting: &Waiting| !waiting.was_refused || waiting.number == appended;
         let done = feed.appends.take_if(|waiting| {
-            is_carried_out(waiting.number) && !waiting.was_refused && waiting.idempotency.is_none()
+            is_carried_out(waiting.number) && is_certain(waiting) && waiting.idempotency.is_none()
         });
         for waiting in done {
             let timestamp_ms = now.unix_ms;

@@ -193,6 +193,8 @@ fn a_fail_over_that_lost_the_end_is_found_out_and_announced() {
             nodes.connect_all();
             let heard = nodes.heard(0, one);
             assert_eq!(heard[0], "!epoch", "{appended} {first}: {heard:?}");
+            let heard = nodes.heard(1, other);
+            assert!(heard.contains(&"!epoch".into()), "before anything is said: {heard:?}");
             nodes.say(0, one, "a", "end");
             assert_eq!(nodes.heard(0, one).last().map(String::as_str), Some("end"));
             assert_eq!(nodes.heard(1, other).last().map(String::as_str), Some("end"));
@@ -391,6 +393,33 @@ fn what_is_said_to_a_user_reaches_the_devices_on_every_node_once() {
     assert_eq!((nodes.heard(0, one), nodes.heard(1, device)), (vec!["3".into()], vec!["2".into()]));
     nodes.connect_all();
     assert_eq!((nodes.heard(0, one), nodes.heard(1, device)), (vec!["2".into()], vec!["3".into()]));
+}
+
+#[test]
+fn what_is_said_to_a_user_whose_room_is_opened_during_a_repair_reaches_it() {
+    let (mut nodes, one, _) = pair();
+    let placement = nodes.nodes[1].shard.placement.clone();
+    let mut rooms = (10..99).map(|user| format!("user:{user}"));
+    let room = rooms.find(|room| placement.partition_of(room) == placement.partition_of("a")).unwrap();
+    let device = nodes.enter(1, 7, &room["user:".len()..]);
+    nodes.store.loses_pushes = true;
+    nodes.say(0, one, "a", "1");
+    nodes.store.loses_pushes = false;
+    // The second node opens the room, to publish there. Before that is done, the first one lets it see that it missed
+    // something, and publishes there, too.
+    nodes.call(1, &room, "2");
+    nodes.ask();
+    nodes.call(0, &room, "3");
+    nodes.nodes[0].say(one, "a", "4");
+    for _ in 0..8 {
+        nodes.ask();
+        nodes.store.carry_out(0);
+        nodes.hear(0);
+    }
+    nodes.hear(1);
+    assert_eq!(nodes.heard(1, device), ["1"; 0]);
+    nodes.settle();
+    assert_eq!(nodes.heard(1, device), ["3", "2"]);
 }
 
 #[test]
