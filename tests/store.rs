@@ -208,6 +208,7 @@ fn what_a_broken_connection_delivers_late_is_not_carried_out_again() {
         assert_eq!((place.number, place.offset), (0, Offset(0)));
     }
     one.append_out_of_turn("general", 1, "refused before");
+    one.append_out_of_turn("general", 4, "delivered late after it was sent again and refused");
     one.append("general", 5, "in turn 5");
     let told = ["in turn 4294967294", "in turn 3", "in turn 4", "refused before", "in turn 5"];
     assert_eq!(payloads(&other.open("general").tail), told);

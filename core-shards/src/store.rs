@@ -94,8 +94,8 @@ pub struct Append {
     /// It was handed out to this node's members before.
     pub is_provisional: bool,
     /// It is carried out though a later one of the run was: the store refused it before that. Any other append that is
-    /// not later than the last of its run is one that a broken connection delivers late, and not carried out again; its
-    /// place is not told.
+    /// not later than the last of its run, and the last one in any case, is one that a broken connection delivers late, and not
+    /// carried out again; its place is not told.
     pub is_out_of_turn: bool,
     /// It takes an offset and is kept.
     pub is_kept: bool,

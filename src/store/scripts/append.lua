@@ -10,8 +10,8 @@
 -- marks  a sum: 1 it takes an offset and is kept, 2 it has a receipt, 4 it is said to a user, 8 it is out of turn
 --
 -- Answers for each publication its head; for one that has a receipt already, the receipt; nothing for one without a
--- receipt that is not later than what the run has come to, unless it is out of turn: a connection that broke has
--- delivered it late.
+-- receipt that is not later than what the run has come to, unless it is out of turn and not the very last one: a
+-- connection that broke has delivered it late.
 --
 -- head     'P', partition epoch, channel epoch (8 letters each), number in the partition, offset (40 bits each; offset 0
 --          if it is not kept), time in ms (48 bits)
@@ -101,7 +101,7 @@ while argument <= #ARGV do
   time = math.max(time + 1, now)
   local head = pack('>c1c8c8I5I5I6', 'P', part, epoch, number + 1, is_kept and offset or 0, time)
 
-  local is_void, receipt = is_late and marks < 8, false
+  local is_void, receipt = is_late and (marks < 8 or ahead == 0), false
   if marks % 4 >= 2 then
     local id = ARGV[argument]
     receipt = is_void and known_receipt(id) or not is_void and receipt_of(id, head .. ARGV[argument + 1])

@@ -135,9 +135,8 @@ impl Memory {
         let shelf = self.shelf(partition);
         let last = shelf.appended.get(&run).copied();
         let known = append.idempotency.as_ref().and_then(|key| shelf.receipts.get(key)).copied();
-        if let Some(last) = last.filter(|_| !append.is_out_of_turn)
-            && append.number.wrapping_sub(last) as i32 <= 0
-        {
+        let ahead = last.map_or(1, |last| append.number.wrapping_sub(last) as i32);
+        if ahead == 0 || (ahead < 0 && !append.is_out_of_turn) {
             // A broken line delivers it late.
             let place = StoredPlace {
                 partition_epoch,
@@ -149,7 +148,9 @@ impl Memory {
             let (known_as, place) = known.map_or((None, place), |(id, place)| (Some(id), place));
             return Done { place, known_as, stored: None };
         }
-        shelf.appended.insert(run, append.number);
+        if ahead > 0 {
+            shelf.appended.insert(run, append.number);
+        }
         if let Some((id, place)) = known {
             return Done { place, known_as: Some(id), stored: None };
         }
