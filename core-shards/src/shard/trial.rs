@@ -40,7 +40,8 @@ impl Trial {
     pub(super) fn placed(placement: Placement, limits: Limits) -> Self {
         let now = Now { monotonic_us: 1_000_000, unix_ms: 1_772_359_201_000 };
         let metrics = Arc::<ShardMetrics>::default();
-        let shard = Shard::new(CoreId(0), placement, limits, metrics.clone(), 7, now);
+        let seed = placement.fingerprint(&["seed"]) as u64;
+        let shard = Shard::new(CoreId(0), placement, limits, metrics.clone(), seed, now);
         let (out, inboxes) = (Outputs::default(), BTreeMap::new());
         Self { shard, now, metrics, begin_unix_ms: now.unix_ms, connect_count: 0, out, inboxes }
     }

@@ -6,12 +6,25 @@ use crate::ids::SessionId;
 /// Two nodes with a member each of channel `a`.
 fn pair() -> (Nodes, SessionId, SessionId) {
     let mut nodes = Nodes::new(2);
+    let (one, other) = members(&mut nodes);
+    (nodes, one, other)
+}
+
+/// A member of a channel at each of the first two nodes.
+fn members(nodes: &mut Nodes) -> (SessionId, SessionId) {
     let (one, other) = (nodes.enter(0, 0, "7"), nodes.enter(1, 0, "8"));
     nodes.join(0, one, "a");
     nodes.join(1, other, "a");
     nodes.heard(0, one);
     nodes.heard(1, other);
-    (nodes, one, other)
+    (one, other)
+}
+
+/// The room of a user, in the partition of channel `a`.
+fn room_beside_a(nodes: &Nodes) -> String {
+    let placement = &nodes.nodes[0].shard.placement;
+    let mut rooms = (10..99).map(|user| format!("user:{user}"));
+    rooms.find(|room| placement.partition_of(room) == placement.partition_of("a")).unwrap()
 }
 
 #[test]
@@ -205,22 +218,36 @@ fn a_fail_over_that_lost_the_end_is_found_out_and_announced() {
 
 #[test]
 fn what_another_node_appends_again_after_a_lost_end_is_not_handed_out_again() {
-    let (mut nodes, one, other) = pair();
-    nodes.store.replicate();
-    nodes.nodes[0].say(one, "a", "1");
-    nodes.ask();
-    // It is appended and heard by the other node; the answer does not come, and the replica does not have it.
-    nodes.store.carry_out(0);
-    nodes.hear(1);
-    assert_eq!(nodes.heard(1, other), ["1"]);
-    nodes.store.fail_over();
-    nodes.settle();
-    nodes.store.connect(1);
-    nodes.settle();
-    nodes.connect_all();
-    assert_eq!(nodes.heard(0, one).iter().filter(|heard| *heard == "1").count(), 1);
-    let heard = nodes.heard(1, other);
-    assert!(heard.starts_with(&["!epoch".into()]) && !heard.contains(&"1".into()), "{heard:?}");
+    // The replica has the channel, or nothing of it.
+    for has_channel in [true, false] {
+        let mut nodes = Nodes::new(3);
+        nodes.store.replicate();
+        let (one, other) = members(&mut nodes);
+        let room = room_beside_a(&nodes);
+        let user = nodes.enter(1, 1, &room["user:".len()..]);
+        if has_channel {
+            nodes.store.replicate();
+        }
+        nodes.nodes[0].say(one, "a", "1");
+        nodes.ask();
+        // It is appended and heard by the other node; the answer does not come, and the replica does not have it.
+        nodes.store.carry_out(0);
+        nodes.hear(1);
+        assert_eq!(nodes.heard(1, other), ["1"]);
+        nodes.store.fail_over();
+        nodes.settle();
+        nodes.pass(5);
+        nodes.store.connect(if has_channel { 1 } else { 2 });
+        nodes.settle();
+        // As many as were lost: by their count nobody finds out.
+        nodes.post(2, "a", "x");
+        nodes.post(2, "a", "y");
+        nodes.connect_all();
+        assert_eq!(nodes.heard(0, one).iter().filter(|heard| *heard == "1").count(), 1);
+        assert_eq!(nodes.heard(1, other), ["!epoch", "x", "y"]);
+        let told = nodes.nodes[1].inbox(user);
+        assert!(told.iter().any(|packet| packet.starts_with(r#"42["sync:required","#)), "{told:?}");
+    }
 }
 
 #[test]
@@ -398,9 +425,7 @@ fn what_is_said_to_a_user_reaches_the_devices_on_every_node_once() {
 #[test]
 fn what_is_said_to_a_user_whose_room_is_opened_during_a_repair_reaches_it() {
     let (mut nodes, one, _) = pair();
-    let placement = nodes.nodes[1].shard.placement.clone();
-    let mut rooms = (10..99).map(|user| format!("user:{user}"));
-    let room = rooms.find(|room| placement.partition_of(room) == placement.partition_of("a")).unwrap();
+    let room = room_beside_a(&nodes);
     let device = nodes.enter(1, 7, &room["user:".len()..]);
     nodes.store.loses_pushes = true;
     nodes.say(0, one, "a", "1");
