@@ -78,17 +78,18 @@ step_format() {
 step_lint() {
   cargo clippy --locked --workspace --all-targets -- -D warnings
   # A test that runs as a step of its own is no target of the line above.
-  cargo clippy --locked --package realtime --test cluster -- -D warnings
+  cargo clippy --locked --workspace --test cluster -- -D warnings
   cargo clippy --locked --manifest-path fuzz/Cargo.toml --all-targets -- -D warnings
 }
 
 # Most of these tests wait most of the time: four of them go side by side on two cores as well.
+# The whole workspace each time: for one package alone its dependencies would be built anew, with fewer features.
 step_rust() {
   local threads=$(nproc)
   export RUST_TEST_THREADS=$((threads > 4 ? threads : 4))
   cargo test --locked --workspace
   # Once more on epoll; the first time it was io_uring, where the machine has it.
-  REALTIME_IO_DRIVER=epoll cargo test --locked --package realtime --test node
+  REALTIME_IO_DRIVER=epoll cargo test --locked --workspace --test node
   unset RUST_TEST_THREADS
 }
 
@@ -118,12 +119,13 @@ step_conformance() {
 step_cluster() {
   step_build
   [[ -d tests/socketio/node_modules ]] || (cd tests/socketio && npm ci --no-audit --no-fund)
-  REALTIME_BIN=$release/realtime cargo test --locked --package realtime --test cluster -- --test-threads=1 --nocapture
+  REALTIME_BIN=$release/realtime cargo test --locked --workspace --test cluster -- --test-threads=1 --nocapture
 }
 
 # The peers that only need what the other tests need; those that are installed besides take part too.
 step_comparison() {
-  cargo build --locked --release --package realtime --package loadtest
+  step_build
+  cargo build --locked --release --package loadtest
   loadtest/peers/setup.sh node
   "$release/realtime-loadtest" compare --short
 }
