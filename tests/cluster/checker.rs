@@ -55,6 +55,27 @@ pub(crate) fn judge(diaries: &[Diary]) -> Verdict {
     verdict
 }
 
+/// A message as it was heard.
+#[derive(Clone, Copy)]
+struct Heard<'a> {
+    id: &'a str,
+    offset: u64,
+    /// How often the reader had joined.
+    joins: usize,
+    /// How often it had been told then that it does not get everything.
+    beginnings: usize,
+    /// From which offset on it gets everything since it was told so last.
+    begun_at: u64,
+}
+
+impl Heard<'_> {
+    /// Whether it may be heard although another one of the same was.
+    fn may_follow(&self, former: &Self) -> bool {
+        (former.offset == 0 && former.joins < self.joins)
+            || (former.beginnings < self.beginnings && (self.offset == 0 || self.offset > self.begun_at))
+    }
+}
+
 /// One client's page of one channel.
 struct Reader<'a> {
     name: &'a str,
@@ -67,36 +88,39 @@ impl Reader<'_> {
         format!("{} in {}: {what}", self.name, self.channel)
     }
 
-    /// What was heard twice, under one id or two. One that came without a place may come once more in an answer to
-    /// `since`, which cannot know that: clients tell it by its ids. So it may to a client that began anew meanwhile, and was
-    /// told so: its sender may have moved, too, and said it again.
+    /// What was heard twice, under one id or two. Who joined anew may hear once more what had come without a place, because
+    /// only the node that it left knew of that; and at a node that is behind, which says so, what is after the position that it
+    /// is told, or has none. If the sender went there, too, and said it again, it has another id.
     fn doubles(&self) -> Vec<String> {
-        let mut places: HashMap<&str, u64> = HashMap::new();
-        let mut ids: HashMap<(&str, &str), (&str, u64, usize)> = HashMap::new();
-        let mut beginnings = 0;
+        let mut ids: HashMap<&str, Heard<'_>> = HashMap::new();
+        let mut marks: HashMap<(&str, &str), Heard<'_>> = HashMap::new();
+        let (mut joins, mut beginnings, mut begun_at) = (0, 0, 0);
         let mut findings = Vec::new();
         let mut current = "";
         for (_, line) in self.page {
             current = epoch(line).unwrap_or(current);
-            beginnings += usize::from(matches!(line, Line::Joined { recovered: Some(false), .. }));
-            let Line::Message { id, offset, way, mark } = line else { continue };
-            let former = ids.insert((mark, current), (id, *offset, beginnings));
-            if let Some((other, at, beginning)) = former.filter(|(other, ..)| other != id)
-                && !(at == 0 && *way == Way::Since)
-                && !((at == 0 || *offset == 0) && beginning < beginnings)
-            {
-                findings.push(self.finding(&format!("{mark} twice, as {other} and {id}")));
+            if let Line::Joined { offset, recovered, .. } = line {
+                joins += 1;
+                if *recovered == Some(false) {
+                    (beginnings, begun_at) = (beginnings + 1, *offset);
+                }
             }
-            match places.insert(id, *offset) {
-                Some(0) if *way == Way::Since => {}
-                Some(before) => findings.push(self.finding(&format!("{id} twice, at {before} and {offset}"))),
-                None => {}
+            let Line::Message { id, offset, mark, .. } = line else { continue };
+            let heard = Heard { id, offset: *offset, joins, beginnings, begun_at };
+            let is_double = |former: &Heard<'_>| !heard.may_follow(former);
+            if let Some(former) = marks.insert((mark, current), heard).filter(|former| former.id != id)
+                && is_double(&former)
+            {
+                findings.push(self.finding(&format!("{mark} twice, as {} and {id}", former.id)));
+            }
+            if let Some(former) = ids.insert(id, heard).filter(is_double) {
+                findings.push(self.finding(&format!("{id} twice, at {} and {offset}", former.offset)));
             }
         }
         findings
     }
 
-    /// Places that do not rise within an epoch.
+    /// Places that do not rise within an epoch. Whoever is told that it does not get everything begins where it is told.
     fn disorder(&self) -> Vec<String> {
         let (mut epoch, mut last) = ("", 0);
         let mut findings = Vec::new();
@@ -105,6 +129,7 @@ impl Reader<'_> {
                 Line::Joined { epoch: of, .. } | Line::Announced { epoch: of, .. } if of != epoch => {
                     (epoch, last) = (of, 0);
                 }
+                Line::Joined { recovered: Some(false), offset, .. } => last = last.min(*offset),
                 Line::Message { id, offset: offset @ 1.., .. } => {
                     if *offset <= last {
                         findings.push(self.finding(&format!("{id} at {offset} after {last} of {epoch}")));
@@ -315,8 +340,31 @@ fn what_was_announced_is_no_silent_loss() {
 }
 
 #[test]
-fn what_came_without_a_place_may_come_again_in_an_answer() {
-    let said = [acked("a", 0)];
-    let again = Line::Message { id: "id-a".to_owned(), mark: "a".to_owned(), offset: 1, way: Way::Since };
-    assert_eq!(run(&said, &[heard("a", 0)], &[heard("a", 0), again]), [""; 0]);
+fn what_came_without_a_place_may_come_again_to_whoever_joined_anew() {
+    let said = [acked("a", 0), acked("b", 1)];
+    let message = |id: &str, offset| {
+        let (id, mark, way) = (id.to_owned(), "a".to_owned(), Way::Event);
+        Line::Message { id, mark, offset, way }
+    };
+    let joined = |is_whole, offset| {
+        let (epoch, recovered) = ("E".to_owned(), Some(is_whole));
+        Line::Joined { epoch, offset, recovered }
+    };
+    let check = |two: &[Line], expected: usize| {
+        let findings = run(&said, &[], two);
+        let doubles =
+            findings.iter().filter(|finding| finding.contains("two in c") && finding.contains("twice"));
+        assert_eq!(doubles.count(), expected, "{findings:?}");
+    };
+    for again in ["id-a", "other"] {
+        let again = |offset| message(again, offset);
+        check(&[message("id-a", 0), again(1)], 1);
+        check(&[message("id-a", 0), joined(true, 0), again(1)], 0);
+        check(&[message("id-a", 0), joined(true, 0), again(1), joined(true, 0), again(1)], 1);
+        // A node that is cut off says that it cannot know everything.
+        check(&[message("id-a", 1), joined(true, 0), again(0)], 1);
+        check(&[message("id-a", 1), joined(false, 0), again(0)], 0);
+        check(&[message("id-a", 1), joined(false, 0), again(1)], 0);
+        check(&[message("id-a", 1), joined(false, 1), again(1)], 1);
+    }
 }
