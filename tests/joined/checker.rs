@@ -154,9 +154,7 @@ impl World {
                 _ => None,
             });
             let Some((told, offset)) = last else { continue };
-            // As long as nothing is said in the new epoch, nobody needs to know of it.
-            let is_used = tail.iter().any(|stored| stored.place.epoch.as_str() == epoch);
-            if told != epoch && is_used {
+            if told != epoch {
                 return Err(format!("{channel} is in {epoch}, and the client believes {told}\n{log:?}"));
             }
             let joined = log.iter().rev().find(|entry| matches!(entry.word, Word::Joined { .. }));

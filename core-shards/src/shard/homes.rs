@@ -106,6 +106,11 @@ impl Homes {
         None
     }
 
+    /// The home of a channel, if the store tells what happens in it.
+    pub(super) fn find_open(&self, channel: &str, placement: &Placement) -> Option<u32> {
+        self.table.find(channel, placement).filter(|index| self.table.at(*index).is_open())
+    }
+
     /// The home of a channel. One that was unknown begins a new epoch.
     pub(super) fn find_or_insert(&mut self, channel: &ChannelName, placement: &Placement, now: Now) -> u32 {
         if let Some(index) = self.table.find(channel, placement) {

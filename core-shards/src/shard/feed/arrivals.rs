@@ -54,10 +54,9 @@ impl Shard {
         let is_foreign = feed.epoch != Some(stored.place.partition_epoch);
         // The number up to which nothing is missing, if something is after it.
         let whole = || {
-            let index = self.homes.table.find(&stored.channel, &self.placement)?;
+            let index = self.homes.find_open(&stored.channel, &self.placement)?;
             let home = self.homes.table.at(index);
-            let has_hole = home.is_open() && home.fit(&stored.place) == Fit::Hole;
-            has_hole.then(|| stored_of(home.last_seq()))
+            (home.fit(&stored.place) == Fit::Hole).then(|| stored_of(home.last_seq()))
         };
         let hole = if feed.is_live() { whole() } else { None };
         match &mut feed.state {
@@ -97,8 +96,7 @@ impl Shard {
         // What came already, or is soon void, is not handed out belatedly.
         let is_void = is_belated
             && (place.offset.0 == 0 || message.as_ref().is_some_and(|(id, _)| feed.latest.has(id)));
-        let open = self.homes.table.find(&stored.channel, &self.placement);
-        let mut open = open.filter(|index| self.homes.table.at(*index).is_open());
+        let mut open = self.homes.find_open(&stored.channel, &self.placement);
         if let Some(index) = open {
             match self.homes.table.at(index).fit(&place) {
                 // The room's past was told when it was opened, but not to its owner.

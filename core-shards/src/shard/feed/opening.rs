@@ -3,6 +3,7 @@
 
 use super::super::Shard;
 use super::super::home::Home;
+use super::State;
 use crate::Now;
 use crate::ids::{ChannelName, CoreId, Partition};
 use crate::limits::{LETTERS_WAITING_MAX, LINGER_MS, STORE_RETRY_MS};
@@ -180,8 +181,10 @@ impl Shard {
         }
         self.set_standing(index, Standing::Open, now, out);
         let feed = self.feeds.of(partition);
-        if feed.is_live() && feed.epoch != Some(opened.head.epoch) {
-            self.begin_repair(partition);
+        match &mut feed.state {
+            State::Live if feed.epoch != Some(opened.head.epoch) => self.begin_repair(partition),
+            State::Repairing(repair) => repair.note_opened(),
+            State::Live | State::Adrift => {}
         }
     }
 

@@ -28,6 +28,8 @@ pub(super) struct Repair {
     is_overrun: bool,
     /// The epoch of the answer may be over: the catch-up is to be asked for again.
     is_renounced: bool,
+    /// A channel was opened that was not asked for: in a new epoch it is to be.
+    has_opened: bool,
 }
 
 impl Repair {
@@ -40,6 +42,11 @@ impl Repair {
         if !self.is_overrun {
             self.pushes.push(stored);
         }
+    }
+
+    /// Notes that a channel was opened after the catch-up was asked for.
+    pub(super) fn note_opened(&mut self) {
+        self.has_opened = true;
     }
 }
 
@@ -85,8 +92,9 @@ impl Shard {
         let feed = self.feeds.of(partition);
         let users_after = feed.epoch.map_or(NOTHING_AFTER, |_| feed.heard.min(feed.whole));
         let bytes = pushes.iter().map(|stored| stored.payload.len()).sum();
-        let (is_overrun, is_renounced) = (false, false);
-        feed.state = State::Repairing(Repair { ticket, pushes, bytes, bounds, is_overrun, is_renounced });
+        let (is_overrun, is_renounced, has_opened) = (false, false, false);
+        let repair = Repair { ticket, pushes, bytes, bounds, is_overrun, is_renounced, has_opened };
+        feed.state = State::Repairing(repair);
         let catch_up = CatchUp { partition, ticket, users_after, channels };
         self.store_requests.push(StoreRequest::CatchUp(Box::new(catch_up)));
         self.metrics.catch_ups.increment();
@@ -109,9 +117,10 @@ impl Shard {
         if repair.ticket != caught_up.ticket {
             return;
         }
-        let (pushes, mut is_stale) =
-            (std::mem::take(&mut repair.pushes), repair.is_overrun || repair.is_renounced);
+        let pushes = std::mem::take(&mut repair.pushes);
+        let (mut is_stale, has_opened) = (repair.is_overrun || repair.is_renounced, repair.has_opened);
         let memory = feed.memory_of(&caught_up);
+        is_stale |= has_opened && memory != Memory::Whole;
         let is_cut = memory == Memory::Cut || caught_up.channels.iter().any(|progress| self.is_cut(progress));
         if is_cut {
             self.metrics.tails_lost.increment();
@@ -119,15 +128,14 @@ impl Shard {
             return self.ask_what_followed(partition, pushes);
         }
         let CaughtUp { head, appended, users, channels, .. } = caught_up;
+        // Where a channel began anew, something else may be forgotten, too.
+        let is_whole = memory == Memory::Whole && !channels.iter().any(|progress| self.begins_anew(progress));
         if memory != Memory::Whole {
             self.begin_epoch(partition, head.epoch, head.number, out);
-        }
-        // Where a channel began anew, something else may be forgotten, too.
-        let begins_anew = channels.iter().any(|progress| self.begins_anew(progress));
-        if begins_anew && memory == Memory::Whole {
+        } else if !is_whole {
             self.feeds.of(partition).latest.begin_epoch();
         }
-        let users = users.filter(|_| !begins_anew && memory == Memory::Whole);
+        let users = users.filter(|_| is_whole);
         if users.is_none() {
             self.announce_users_gap(partition, out);
         }
@@ -174,9 +182,9 @@ impl Shard {
 
     /// Whether the store has less of a channel than this node, or something else in its place.
     fn is_cut(&self, progress: &Progress) -> bool {
-        let Some(index) = self.homes.table.find(&progress.channel, &self.placement) else { return false };
+        let Some(index) = self.homes.find_open(&progress.channel, &self.placement) else { return false };
         let home = self.homes.table.at(index);
-        if !home.is_open() || home.epoch != progress.epoch {
+        if home.epoch != progress.epoch {
             return false;
         }
         let known_ms = home.tie.as_ref().map(|tie| tie.kept_timestamp_ms);
@@ -187,17 +195,15 @@ impl Shard {
 
     /// Whether the store knows nothing of what this node has of a channel.
     fn begins_anew(&self, progress: &Progress) -> bool {
-        let index = self.homes.table.find(&progress.channel, &self.placement);
-        let home = index.map(|index| self.homes.table.at(index)).filter(|home| home.is_open());
-        home.is_some_and(|home| home.epoch != progress.epoch)
+        let index = self.homes.find_open(&progress.channel, &self.placement);
+        index.is_some_and(|index| self.homes.table.at(index).epoch != progress.epoch)
     }
 
     /// Channels of another epoch begin anew; returns what followed in the others.
     fn progress_all(&mut self, channels: Vec<Progress>, now: Now, out: &mut Outputs) -> Vec<Stored> {
         let mut followed = Vec::new();
         for progress in channels {
-            let index = self.homes.table.find(&progress.channel, &self.placement);
-            let Some(index) = index.filter(|index| self.homes.table.at(*index).is_open()) else { continue };
+            let Some(index) = self.homes.find_open(&progress.channel, &self.placement) else { continue };
             let home = self.homes.table.at(index);
             let known = home.last_offset;
             if home.epoch != progress.epoch {
