@@ -182,13 +182,16 @@ impl Appends {
     /// Takes out what members here have of this publication under another id: its sender said it again on this node, while
     /// it was on its way to the store from another.
     pub(super) fn take_early(&mut self, home: Place, message: &Message<'_>) -> Option<Waiting> {
+        if message.key == 0 {
+            return None;
+        }
         let is_it = |waiting: &Waiting| {
             waiting.is_handed_out()
                 && waiting.home == home
                 && *waiting.user == *message.user
                 && waiting.key() == message.key
         };
-        let index = self.queue.iter().position(is_it).filter(|_| message.key != 0)?;
+        let index = self.queue.iter().position(is_it)?;
         self.remove(index)
     }
 
