@@ -91,7 +91,7 @@ fn publications_keep_their_form() {
 }
 
 #[test]
-fn signals_keep_their_form() {
+fn signals_keep_their_form_and_nothing_else_is_read_as_one() {
     let sign = TypingSign {
         user: "u7",
         name: Some("Ann"),
@@ -106,14 +106,20 @@ fn signals_keep_their_form() {
         ("typing ended", Word::Typing(TypingSign { name: None, turn: TypingTurn::Stop, ..sign.clone() })),
         (
             "typing ended everywhere",
-            Word::Typing(TypingSign { thread: Some("t"), turn: TypingTurn::StopAll, ..sign }),
+            Word::Typing(TypingSign { thread: Some("t"), turn: TypingTurn::StopAll, ..sign.clone() }),
+        ),
+        (
+            "typing ended in a thread with an empty name",
+            Word::Typing(TypingSign { user: "\u{fc}7", thread: Some(""), turn: TypingTurn::StopAll, ..sign }),
         ),
         ("said", Word::Said { user: "u7", status: Status::Away }),
         ("rights of a user ended", Word::Revoked { user: Some("u7"), channel: Some("a") }),
+        ("rights in a channel ended", Word::Revoked { user: None, channel: Some("a") }),
         ("rights of all ended", Word::Revoked { user: None, channel: None }),
         ("evicted", Word::Evicted { pid: "0A1B2C3D00SECRET" }),
         ("spent", Word::Spent { user: "u7", class: 4 }),
         ("notified", Word::Notified { user: "u7", name: "notification:read", id: Some("n1") }),
+        ("all notified", Word::Notified { user: "u7", name: "notification:read_all", id: None }),
         ("epoch renounced", Word::Renounced { epoch: "AAAAAAAA" }),
         ("hello", Word::Hello),
         ("head", Word::Head(lane)),
@@ -124,8 +130,19 @@ fn signals_keep_their_form() {
             Word::Changes(Changes { lane, piece: Some(Piece { index: 1, is_last: true }), bytes: b"" }),
         ),
     ] {
+        let is_open = matches!(word, Word::Changes(_));
         let signal = Signal { run: RUN, word };
-        check(name, &signal, &signal.bytes(), |bytes| Signal::read(bytes).as_ref() == Some(&signal));
+        let mut bytes = signal.bytes();
+        check(name, &signal, &bytes, |bytes| Signal::read(bytes).as_ref() == Some(&signal));
+        for end in 0..bytes.len() {
+            assert_ne!(Signal::read(&bytes[..end]).as_ref(), Some(&signal), "{end} of {signal:?}");
+        }
+        bytes.push(0);
+        assert_eq!(Signal::read(&bytes).is_some(), is_open, "more than {signal:?}");
+        bytes[0] = b'2';
+        assert_eq!(Signal::read(&bytes), None, "another version");
+        bytes[..2].copy_from_slice(b"1?");
+        assert_eq!(Signal::read(&bytes), None, "another word");
     }
 }
 
