@@ -3,11 +3,10 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::time::Duration;
 
 use super::checker::judge;
 use super::site::{Crowd, Load, seconds};
-use super::stock::StockClients;
+use super::stock::{StockClients, settle_all};
 
 /// Ports that the script takes: the balancer's, and those after it.
 const PORTS: u16 = 5;
@@ -82,6 +81,7 @@ fn the_deployed_set_up_passes_a_rolling_restart_and_a_kill() {
         start("poll-", &["polling"]),
         start("both-", &["polling", "websocket"]),
     ];
+    stock.iter_mut().for_each(StockClients::talk);
     crowd.wait_for_more(200);
     deployed.run(&["rolling-restart"]);
     crowd.wait_for_more(200);
@@ -90,10 +90,7 @@ fn the_deployed_set_up_passes_a_rolling_restart_and_a_kill() {
     deployed.run(&["start-node", "2"]);
     crowd.wait_until_all_are_in();
     crowd.wait_for_more(200);
-    stock.iter_mut().for_each(StockClients::hush);
-    stock.iter_mut().for_each(StockClients::settle);
-    // What was said last is on its way to the others.
-    std::thread::sleep(Duration::from_secs(1));
+    settle_all(&mut stock, 3 * 6);
     let judged = crowd.judge();
     let diaries: Vec<_> = stock.into_iter().flat_map(StockClients::end).collect();
     let of_stock = judge(&diaries);

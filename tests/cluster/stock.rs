@@ -9,8 +9,9 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::{Value, json};
 
 use super::diary::{Diary, Fate, Line, Return, Said, Way};
+use super::redis::{PATIENCE, wait_until};
 
-/// Stock clients that talk. They end with this value.
+/// Stock clients. They end with this value.
 pub(crate) struct StockClients {
     child: Child,
     orders: Option<ChildStdin>,
@@ -49,19 +50,49 @@ impl StockClients {
         Self { child, orders, words }
     }
 
+    /// Lets them talk.
+    pub(crate) fn talk(&mut self) {
+        self.order("talk");
+    }
+
     /// Lets them say nothing new.
     pub(crate) fn hush(&mut self) {
-        if let Some(orders) = &mut self.orders {
-            let _ = orders.write_all(b"hush\n");
-        }
+        self.order("hush");
     }
 
     /// Waits until nothing that they said waits for an answer.
     #[track_caller]
     pub(crate) fn settle(&mut self) {
+        assert_eq!(self.answer().trim(), "settled", "the stock clients broke");
+    }
+
+    /// What they came to so far.
+    #[track_caller]
+    pub(crate) fn counts(&mut self) -> Counts {
+        self.order("count");
+        let answer = self.answer();
+        let mut numbers = answer.split_whitespace().map(|number| number.parse().unwrap());
+        let mut next = || numbers.next().unwrap();
+        Counts { accepted: next(), heard: next(), returns: next() }
+    }
+
+    /// Waits until so many more messages were accepted.
+    #[track_caller]
+    pub(crate) fn wait_for_more(&mut self, count: usize) {
+        let before = self.counts().accepted;
+        wait_until("stock clients are accepted", || self.counts().accepted >= before + count);
+    }
+
+    fn order(&mut self, order: &str) {
+        if let Some(orders) = &mut self.orders {
+            let _ = writeln!(orders, "{order}");
+        }
+    }
+
+    fn answer(&mut self) -> String {
         let mut line = String::new();
         self.words.read_line(&mut line).unwrap();
-        assert_eq!(line.trim(), "settled", "the stock clients broke");
+        line
     }
 
     /// Ends them. Returns what each of them heard.
@@ -72,6 +103,35 @@ impl StockClients {
         self.words.read_to_string(&mut text).unwrap();
         let clock = Clock { now: Instant::now(), now_ms: ms_since_1970() };
         text.lines().map(|line| clock.read_diary(&serde_json::from_str(line).unwrap())).collect()
+    }
+}
+
+/// What stock clients came to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counts {
+    /// Their messages that were accepted.
+    pub(crate) accepted: usize,
+    /// Messages that they heard, all together.
+    pub(crate) heard: usize,
+    /// How often one of them came back.
+    pub(crate) returns: usize,
+}
+
+/// Lets clients that have been in the same channels since the first of them talked say nothing new, and waits until each has
+/// heard everything that was accepted; the judge says what is missing if that never comes.
+#[track_caller]
+pub(crate) fn settle_all(stock: &mut [StockClients], members: usize) {
+    stock.iter_mut().for_each(StockClients::hush);
+    stock.iter_mut().for_each(StockClients::settle);
+    let ends = Instant::now() + PATIENCE;
+    loop {
+        let counts: Vec<Counts> = stock.iter_mut().map(StockClients::counts).collect();
+        let accepted: usize = counts.iter().map(|count| count.accepted).sum();
+        let heard: usize = counts.iter().map(|count| count.heard).sum();
+        if heard >= accepted * members || Instant::now() > ends {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

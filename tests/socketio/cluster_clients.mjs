@@ -3,8 +3,9 @@
 //
 //     node cluster_clients.mjs '{"url", "prefix", "users", "channels": [[…] for each], "paceMs", "transports"}'
 //
-// A line "ready" is printed once everybody is in all channels. On stdin: "hush", which is answered with "settled" as soon
-// as nothing waits for an answer, and its end for the end.
+// A line "ready" is printed once everybody is in all channels. On stdin: "talk"; "count", which is answered with how many
+// messages were accepted, how many were heard, and how often somebody came back; "hush", which is answered with "settled" as
+// soon as nothing waits for an answer; and its end for the end.
 
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -105,6 +106,12 @@ class Chatter {
     return Object.values(this.said).every(({ id, refused }) => id || refused);
   }
 
+  get counts() {
+    const accepted = Object.values(this.said).filter(({ id }) => id).length;
+    const lines = Object.values(this.pages).flat();
+    return [accepted, lines.filter(({ kind }) => kind === 'message').length, this.returns.length];
+  }
+
   end() {
     this.#socket.disconnect();
     const { name, pages, said, returns, complaints } = this;
@@ -115,10 +122,14 @@ class Chatter {
 const chatters = channels.map((rooms, n) => new Chatter(`${prefix}${n}`, rooms));
 await Promise.all(chatters.map((chatter) => chatter.ready));
 console.log('ready');
-for (const chatter of chatters) chatter.talk();
 
 const orders = createInterface({ input: process.stdin });
-orders.on('line', async () => {
+orders.on('line', async (order) => {
+  if (order === 'talk') return chatters.forEach((chatter) => chatter.talk());
+  if (order === 'count') {
+    const counts = chatters.map((chatter) => chatter.counts);
+    return console.log([0, 1, 2].map((place) => counts.reduce((sum, count) => sum + count[place], 0)).join(' '));
+  }
   chatters.forEach((chatter) => chatter.hush());
   for (let round = 0; round < 300 && !chatters.every((chatter) => chatter.isSettled); round += 1) await sleep(100);
   console.log('settled');
