@@ -1,5 +1,6 @@
 //! The promises of nodes that share a store, each with nodes of one core and a model of the store.
 
+use super::super::trial;
 use super::super::trial_of_nodes::Nodes;
 use crate::ids::SessionId;
 
@@ -20,11 +21,11 @@ fn members(nodes: &mut Nodes) -> (SessionId, SessionId) {
     (one, other)
 }
 
-/// The room of a user, in the partition of channel `a`.
-fn room_beside_a(nodes: &Nodes) -> String {
+/// The first of these names that is in the partition of channel `a`: a user's room, or a channel.
+fn beside_a(nodes: &Nodes, prefix: &str) -> String {
     let placement = &nodes.nodes[0].shard.placement;
-    let mut rooms = (10..99).map(|user| format!("user:{user}"));
-    rooms.find(|room| placement.partition_of(room) == placement.partition_of("a")).unwrap()
+    let mut names = (10..99).map(|number| format!("{prefix}{number}"));
+    names.find(|name| placement.partition_of(name) == placement.partition_of("a")).unwrap()
 }
 
 #[test]
@@ -217,13 +218,39 @@ fn a_fail_over_that_lost_the_end_is_found_out_and_announced() {
 }
 
 #[test]
+fn a_channel_that_is_opened_while_its_epoch_ends_is_in_the_next_one() {
+    let (mut nodes, one, _) = pair();
+    nodes.store.replicate();
+    nodes.say(0, one, "a", "1");
+    nodes.store.fail_over();
+    nodes.settle();
+    let channel = beside_a(&nodes, "c");
+    let early = nodes.enter(1, 5, "9");
+    nodes.join(1, early, &channel);
+    // This node finds out that the end is lost, and asked for the channel's past before.
+    nodes.store.connect(1);
+    nodes.settle();
+    nodes.connect_all();
+    let join = format!(r#"["channel:join",{{"channelId":"{channel}"}}]"#);
+    let epochs = [0, 1].map(|node| {
+        let late = nodes.enter(node, 6, "5");
+        let joined = nodes.ask_for(node, late, &join);
+        trial::text(&joined[0], "epoch").to_owned()
+    });
+    assert_eq!(epochs[0], epochs[1]);
+    let told = nodes.nodes[1].inbox(early);
+    let last = told.iter().rev().find(|packet| packet.starts_with(r#"42["sync:required","#)).unwrap();
+    assert_eq!(trial::text(last, "epoch"), epochs[0]);
+}
+
+#[test]
 fn what_another_node_appends_again_after_a_lost_end_is_not_handed_out_again() {
     // The replica has the channel, or nothing of it.
     for has_channel in [true, false] {
         let mut nodes = Nodes::new(3);
         nodes.store.replicate();
         let (one, other) = members(&mut nodes);
-        let room = room_beside_a(&nodes);
+        let room = beside_a(&nodes, "user:");
         let user = nodes.enter(1, 1, &room["user:".len()..]);
         if has_channel {
             nodes.store.replicate();
@@ -425,7 +452,7 @@ fn what_is_said_to_a_user_reaches_the_devices_on_every_node_once() {
 #[test]
 fn what_is_said_to_a_user_whose_room_is_opened_during_a_repair_reaches_it() {
     let (mut nodes, one, _) = pair();
-    let room = room_beside_a(&nodes);
+    let room = beside_a(&nodes, "user:");
     let device = nodes.enter(1, 7, &room["user:".len()..]);
     nodes.store.loses_pushes = true;
     nodes.say(0, one, "a", "1");
